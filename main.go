@@ -1,0 +1,149 @@
+// Command gemini-resilient-proxy stands between applications and the Gemini
+// API and sees to it that an answer, once begun, arrives whole.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"gemini-resilient-proxy/proxy"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program; it returns the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("gemini-resilient-proxy", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	file := fs.String("config", "", "YAML `file` with settings; environment variables win over it")
+	check := fs.Bool("check", false, "check the settings, say every mistake, and exit")
+	demo := fs.Bool("demo", false, "show broken streams being healed, with an upstream of its own")
+	version := fs.Bool("version", false, "print the version and exit")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(stderr, "unexpected argument %q; settings are environment variables or -config FILE\n", fs.Arg(0))
+		return 2
+	}
+	switch {
+	case *version:
+		fmt.Fprintln(stdout, "gemini-resilient-proxy", buildVersion())
+		return 0
+	case *demo:
+		return runDemo(stdout, stderr)
+	}
+	cfg, err := proxy.LoadConfig(*file, os.LookupEnv)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	if *check {
+		fmt.Fprintln(stdout, "the settings are good")
+		return 0
+	}
+	if err := serve(cfg, newLogger(&cfg, stderr)); err != nil {
+		fmt.Fprintln(stderr, "gemini-resilient-proxy:", err)
+		return 1
+	}
+	return 0
+}
+
+// newLogger returns the program's log as the settings ask for it.
+func newLogger(cfg *proxy.Config, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{}
+	if cfg.DebugMode {
+		opts.Level = slog.LevelDebug
+	}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// serve runs the proxy until SIGTERM or SIGINT and drains it then.
+func serve(cfg proxy.Config, log *slog.Logger) error {
+	// Registered first: a signal that comes early must not be lost.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+
+	s, err := proxy.New(cfg, log)
+	if err != nil {
+		return err
+	}
+	public, err := listenPublic(cfg.ListenAddr)
+	if err != nil {
+		return err
+	}
+	admin, err := listenAdmin(cfg.AdminAddr, s.Admin())
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, len(public))
+	for _, l := range public {
+		log.Info("listening", "address", l.Addr().String(), "upstream", cfg.UpstreamURLBase, "version", buildVersion())
+		go func(l net.Listener) { failed <- s.Serve(l) }(l)
+	}
+	daemon.SdNotify(false, daemon.SdNotifyReady)
+
+	select {
+	case err := <-failed:
+		return fmt.Errorf("listener: %w", err)
+	case got := <-signals:
+		log.Info("draining", "signal", got.String(), "requests", s.Running(), "timeout", cfg.DrainTimeout)
+	}
+	daemon.SdNotify(false, daemon.SdNotifyStopping)
+	go func() {
+		got := <-signals
+		log.Warn("second signal, leaving at once", "signal", got.String())
+		os.Exit(1)
+	}()
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.DrainTimeout)
+	defer cancel()
+	s.Drain(ctx)
+	if admin != nil {
+		admin.Close()
+	}
+	log.Info("stopped", "after", time.Since(begin))
+	return nil
+}
+
+// listenAdmin serves the admin listener, when there is to be one.
+func listenAdmin(addr string, h http.Handler) (*http.Server, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	l, err := listen(addr)
+	if err != nil {
+		return nil, fmt.Errorf("ADMIN_ADDR: %w", err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go srv.Serve(l)
+	return srv, nil
+}
+
+// buildVersion is the version that the Go tool recorded.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "development"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,140 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// attempt is one upstream request and its response. It owns its connection
+// from start to close.
+type attempt struct {
+	e    *exchange
+	link link
+	head fasthttp.ResponseHeader
+	body upstreamBody
+	sent time.Time
+	open bool // link is on loan
+}
+
+// start sends the head and body of p and reads the response head, waiting for
+// it until at. again allows the request to be sent a second time when a
+// connection from the pool turns out to have been closed by the peer before
+// any byte of a response: the peer has then not served it.
+func (a *attempt) start(e *exchange, p *plan, at time.Time, again bool, buf []byte) error {
+	a.e = e
+	for fresh := false; ; fresh = true {
+		err := a.once(p, at, fresh, buf)
+		if err == nil {
+			return nil
+		}
+		retry := again && !fresh && a.link.reused && errors.Is(err, errNoResponse)
+		a.close()
+		if !retry {
+			return err
+		}
+	}
+}
+
+func (a *attempt) once(p *plan, at time.Time, fresh bool, buf []byte) (err error) {
+	if err = a.connect(fresh); err != nil {
+		return err
+	}
+	if err = a.send(p); err != nil {
+		return err
+	}
+	return a.receive(at, buf)
+}
+
+// connect takes a connection and lets the exchange's cancel interrupt it.
+func (a *attempt) connect(fresh bool) (err error) {
+	e := a.e
+	if a.link, err = e.s.upstream.acquire(fresh); err != nil {
+		return err
+	}
+	a.open = true
+	a.link.conn.SetDeadline(time.Time{})
+	e.bind(a.link.conn)
+	// Whoever left while the connection was made must not be paid for.
+	return e.err()
+}
+
+// send writes the head, and the body when the plan has it in memory.
+func (a *attempt) send(p *plan) error {
+	e, conn := a.e, a.link.conn
+	buf := getBuffer()
+	defer putBuffer(buf)
+	buf.B = e.appendHead(buf.B[:0], p)
+	a.sent = time.Now()
+	const together = 16 << 10
+	body := p.body
+	if len(body) <= together {
+		buf.B = append(buf.B, body...)
+		body = nil
+	}
+	if err := a.write(conn, buf.B); err != nil {
+		return err
+	}
+	return a.write(conn, body)
+}
+
+// write gives the upstream STALL_TIMEOUT to take each piece.
+func (a *attempt) write(conn *upstreamConn, b []byte) error {
+	for len(b) > 0 {
+		piece := b[:min(len(b), writePiece)]
+		conn.SetWriteDeadline(time.Now().Add(a.e.s.cfg.StallTimeout))
+		if err := a.e.err(); err != nil {
+			return err
+		}
+		if _, err := conn.Write(piece); err != nil {
+			return a.writeError(err)
+		}
+		b = b[len(piece):]
+	}
+	return nil
+}
+
+func (a *attempt) writeError(err error) error {
+	if cause := a.e.err(); cause != nil {
+		return cause
+	}
+	if isTimeout(err) {
+		return errStall
+	}
+	return errNoResponse
+}
+
+// receive reads the response head and prepares the body.
+func (a *attempt) receive(at time.Time, buf []byte) error {
+	a.head.Reset()
+	a.head.DisableNormalizing()
+	early, err := a.e.s.upstream.readHead(a.e, &a.link, at, &a.head, buf)
+	if err != nil {
+		return err
+	}
+	a.body.begin(a.e, a.link.conn, &a.head, early, string(a.e.method) == "HEAD")
+	return nil
+}
+
+// close gives the connection back: to the pool after a body that was read to
+// its end, else to nobody.
+func (a *attempt) close() {
+	if !a.open {
+		return
+	}
+	a.open = false
+	a.e.bind(nil)
+	if a.body.reusable() && !a.head.ConnectionClose() && a.e.err() == nil {
+		a.link.keep()
+	} else {
+		a.link.drop()
+	}
+	a.link = link{reused: a.link.reused}
+	a.body = upstreamBody{}
+}
+
+// retryAfter returns the Retry-After header of the response.
+func (a *attempt) retryAfter() []byte {
+	return a.head.Peek(fasthttp.HeaderRetryAfter)
+}

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+type framing uint8
+
+const (
+	framedByNothing framing = iota // no body
+	framedByLength
+	framedByChunks
+	framedByClose
+)
+
+// upstreamBody reads a response body from its connection. Unlike fasthttp's
+// reader it tells an end from a cut, decodes everything that one read brought,
+// and waits for each read as long as its owner says.
+type upstreamBody struct {
+	e       *exchange
+	conn    *upstreamConn
+	framing framing
+	left    int64 // framedByLength
+	chunks  dechunker
+	early   []byte // came with the head
+	ended   bool   // the body has come to its framed end
+	dirty   bool   // bytes came behind the end
+	// waitUntil returns until when the next read may wait.
+	waitUntil func() time.Time
+}
+
+// begin prepares to read the body of the response that h heads. early are the
+// bytes that came with h; they are used up before the connection is read.
+func (b *upstreamBody) begin(e *exchange, conn *upstreamConn, h *fasthttp.ResponseHeader, early []byte, isHead bool) {
+	*b = upstreamBody{e: e, conn: conn, early: early}
+	code, length := h.StatusCode(), h.ContentLength()
+	switch {
+	case isHead || code == 204 || code == 304:
+		b.ended = true
+	case length == -1:
+		b.framing = framedByChunks
+	case length >= 0:
+		b.framing, b.left = framedByLength, int64(length)
+		b.ended = length == 0
+	default:
+		b.framing = framedByClose
+	}
+	if b.ended && len(early) > 0 {
+		b.dirty = true
+	}
+}
+
+// size returns the body's length in bytes, -1 when it is not known.
+func (b *upstreamBody) size() int64 {
+	switch b.framing {
+	case framedByLength:
+		return b.left
+	case framedByNothing:
+		return 0
+	}
+	return -1
+}
+
+// reusable tells whether another response can follow on the connection.
+func (b *upstreamBody) reusable() bool {
+	return b.conn != nil && b.ended && !b.dirty && b.framing != framedByClose
+}
+
+// Read reads decoded bytes of the body. io.EOF is its true end as far as the
+// framing can tell; io.ErrUnexpectedEOF and errChunking are a cut. It returns
+// data together with the error that follows it.
+func (b *upstreamBody) Read(p []byte) (n int, err error) {
+	for n == 0 && err == nil {
+		if b.ended {
+			return 0, io.EOF
+		}
+		var raw int
+		raw, err = b.readRaw(p)
+		var decodeErr error
+		if n, decodeErr = b.decode(p[:raw]); decodeErr != nil {
+			err = decodeErr
+		}
+	}
+	return n, err
+}
+
+// readRaw reads bytes as they are on the wire.
+func (b *upstreamBody) readRaw(p []byte) (int, error) {
+	if len(b.early) > 0 {
+		n := copy(p, b.early)
+		b.early = b.early[n:]
+		return n, nil
+	}
+	at := b.until()
+	if err := b.e.arm(b.conn, at); err != nil {
+		return 0, err
+	}
+	n, err := b.conn.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	switch {
+	case b.e.err() != nil:
+		return n, b.e.err()
+	case isTimeout(err):
+		return n, b.e.readError(err, at)
+	case err == io.EOF && b.framing == framedByClose:
+		b.ended = true
+		return n, io.EOF
+	}
+	return n, io.ErrUnexpectedEOF
+}
+
+// until returns the time until which the next read may wait.
+func (b *upstreamBody) until() time.Time {
+	at := time.Time{}
+	if b.waitUntil != nil {
+		at = b.waitUntil()
+	} else {
+		at = time.Now().Add(b.e.s.cfg.StallTimeout)
+	}
+	if b.e.deadline.Before(at) {
+		at = b.e.deadline
+	}
+	return at
+}
+
+// decode takes the framing out of p in place.
+func (b *upstreamBody) decode(p []byte) (n int, err error) {
+	switch b.framing {
+	case framedByChunks:
+		n, rest, err := b.chunks.decode(p)
+		if err == nil && b.chunks.finished() {
+			b.ended = true
+			b.dirty = rest > 0 || len(b.early) > 0
+		}
+		return n, err
+	case framedByLength:
+		n = int(min(int64(len(p)), b.left))
+		b.left -= int64(n)
+		if b.left == 0 {
+			b.ended = true
+			b.dirty = n < len(p) || len(b.early) > 0
+		}
+		return n, nil
+	}
+	return len(p), nil
+}

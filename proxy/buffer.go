@@ -1,0 +1,26 @@
+package proxy
+
+import "sync"
+
+// buffer is a pooled byte slice.
+type buffer struct{ B []byte }
+
+// maxPooled is the capacity above which a buffer is not kept: a pool holds on
+// to the largest it has ever seen.
+const maxPooled = 256 << 10
+
+var buffers = sync.Pool{New: func() any { return &buffer{B: make([]byte, 0, 4<<10)} }}
+
+func getBuffer() *buffer { return buffers.Get().(*buffer) }
+
+func putBuffer(b *buffer) {
+	if cap(b.B) <= maxPooled {
+		b.B = b.B[:0]
+		buffers.Put(b)
+	}
+}
+
+// copyBuffer is a pooled slice for bodies that pass through.
+type copyBuffer [32 << 10]byte
+
+var copyBuffers = sync.Pool{New: func() any { return new(copyBuffer) }}

@@ -1,0 +1,150 @@
+package proxy
+
+import "errors"
+
+// errChunking says that a body's chunked coding is malformed.
+var errChunking = errors.New("malformed chunked coding")
+
+// maxChunkLine bounds a chunk-size line with its extensions, and the trailer
+// section, in bytes.
+const maxChunkLine = 4 << 10
+
+type chunkState uint8
+
+const (
+	chunkSize     chunkState = iota // the digits of a chunk size
+	chunkExt                        // an extension, up to LF
+	chunkData                       // left bytes of data
+	chunkDataCR                     // the CR after the data
+	chunkDataLF                     // the LF after it
+	chunkTrailer                    // at the start of a trailer line
+	chunkInField                    // inside a trailer line
+	chunkFinalLF                    // the last LF
+	chunkFinished                   // nothing more may come
+)
+
+// dechunker decodes the chunked transfer coding (RFC 9112 7.1) in place. It
+// knows a body that ended from a connection that was closed between two
+// chunks, which fasthttp's own reader does not.
+type dechunker struct {
+	state  chunkState
+	left   int64 // of the chunk's data
+	digits int
+	line   int // bytes of the size line or the trailer section
+}
+
+// decode moves the data in b to its front and returns its length. rest is how
+// many bytes at the end of b come after the end of the body. After an error
+// the data before it is still good.
+func (d *dechunker) decode(b []byte) (n, rest int, err error) {
+	for i := 0; i < len(b); {
+		if d.state == chunkData {
+			m := int(min(d.left, int64(len(b)-i)))
+			copy(b[n:], b[i:i+m])
+			n += m
+			i += m
+			if d.left -= int64(m); d.left == 0 {
+				d.state = chunkDataCR
+			}
+			continue
+		}
+		if d.state == chunkFinished {
+			return n, len(b) - i, nil
+		}
+		if err = d.step(b[i]); err != nil {
+			return n, 0, err
+		}
+		i++
+	}
+	return n, 0, nil
+}
+
+// finished tells that the whole body has been seen, its last CR LF included.
+func (d *dechunker) finished() bool { return d.state == chunkFinished }
+
+// step takes one byte that is not data.
+func (d *dechunker) step(c byte) error {
+	switch d.state {
+	case chunkSize:
+		return d.size(c)
+	case chunkExt:
+		if c == '\n' {
+			d.endSize()
+			return nil
+		}
+		return d.grow()
+	case chunkDataCR:
+		return d.expect(c, '\r', chunkDataLF)
+	case chunkDataLF:
+		return d.expect(c, '\n', chunkSize)
+	case chunkTrailer:
+		if c == '\r' {
+			d.state = chunkFinalLF
+			return nil
+		}
+		d.state = chunkInField
+		return d.grow()
+	case chunkInField:
+		if c == '\n' {
+			d.state = chunkTrailer
+		}
+		return d.grow()
+	default:
+		return d.expect(c, '\n', chunkFinished)
+	}
+}
+
+func (d *dechunker) expect(c, want byte, next chunkState) error {
+	if c != want {
+		return errChunking
+	}
+	d.state = next
+	d.digits, d.line = 0, 0
+	return nil
+}
+
+func (d *dechunker) grow() error {
+	if d.line++; d.line > maxChunkLine {
+		return errChunking
+	}
+	return nil
+}
+
+func (d *dechunker) size(c byte) error {
+	v := int64(-1)
+	switch {
+	case c >= '0' && c <= '9':
+		v = int64(c - '0')
+	case c >= 'a' && c <= 'f':
+		v = int64(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		v = int64(c-'A') + 10
+	}
+	if v >= 0 {
+		if d.digits++; d.digits > 15 {
+			return errChunking
+		}
+		d.left = d.left<<4 | v
+		return nil
+	}
+	if d.digits == 0 {
+		return errChunking
+	}
+	switch c {
+	case '\n':
+		d.endSize()
+	case '\r', ' ', '\t', ';':
+		d.state = chunkExt
+	default:
+		return errChunking
+	}
+	return nil
+}
+
+func (d *dechunker) endSize() {
+	d.digits, d.line = 0, 0
+	d.state = chunkData
+	if d.left == 0 {
+		d.state = chunkTrailer
+	}
+}

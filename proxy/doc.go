@@ -1,0 +1,30 @@
+// Package proxy wires stream and routing to sockets: it owns the server, the
+// connections to the upstream, every deadline, the log and the metrics.
+//
+// The life of one request:
+//
+//	Server.serve      refuses what must not pass (admit.go), answers CORS
+//	exchange          is made: one client request, from head to log line
+//	exchange.route    finds key and group, builds the upstream target
+//	Server.relay      passes it through, both bodies streaming, or
+//	healer.open       runs attempts until there is something to tell the
+//	                  client: the first event, or a final error
+//	healer.WriteTo    commits: first event with the head in one write, then
+//	                  read, scan, splice, write until the answer is over,
+//	                  asking the upstream again when an attempt breaks
+//	exchange.finish   counts, logs, gives everything back
+//
+// All of it runs in the goroutine that fasthttp runs the client's connection
+// in; WriteTo is called by fasthttp after the handler, on the same goroutine
+// (fasthttp.BodyWriterTo). A request body that does not fit into memory is
+// sent by a second goroutine, which the exchange joins before it ends.
+//
+// Who owns which bytes: the request head and body belong to fasthttp's
+// request and live until the response has been written; an exchange, a healer
+// and their buffers come from pools and go back in finish; an upstream
+// connection belongs to one attempt, which gives it back exactly once.
+//
+// What another goroutine may do to an exchange: cancel it, when the client
+// has left (watch_linux.go) or the drain is over (server.go). That wakes it
+// from a read, a write or a wait; it then ends by itself.
+package proxy

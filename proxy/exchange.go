@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+)
+
+// cause is why an exchange was canceled from outside.
+type cause int32
+
+const (
+	causeNone cause = iota
+	causeGone
+	causeDrain
+	causeBody // the request body did not come as announced
+)
+
+// exchange is one client request from its head to its log line. It belongs to
+// the goroutine of the client's connection; cancel alone may be called from
+// others.
+type exchange struct {
+	s        *Server
+	client   *clientConn
+	watchID  uint64
+	started  time.Time
+	deadline time.Time // of a healed request: STREAM_DEADLINE
+
+	method, path, query []byte // alias the request
+	head                head
+	group               *routing.Group
+	source              routing.Source
+	key                 []byte // without prefix; may alias the request
+	keyIn               keyPlace
+	target              []byte // upstream request target
+	scratch             []byte // for the query without key and group
+
+	canceled atomic.Int32
+	wake     chan struct{} // holds one value once canceled
+	mu       sync.Mutex
+	upstream net.Conn // what cancel interrupts, nil between attempts
+	bodyErr  error    // of causeBody, set before it
+
+	streaming bool // the response body ends the exchange, not the handler
+
+	record record
+}
+
+// noDeadline is the deadline of requests that end by silence alone.
+const noDeadline = 1 << 62
+
+var exchanges = sync.Pool{New: func() any { return &exchange{wake: make(chan struct{}, 1)} }}
+
+// begin makes an exchange for the request in ctx and lets it be canceled.
+func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
+	e := exchanges.Get().(*exchange)
+	e.s = s
+	e.started = time.Now()
+	e.deadline = e.started.Add(noDeadline)
+	e.method = ctx.Request.Header.Method()
+	e.client, _ = ctx.Conn().(*clientConn)
+	if e.client == nil {
+		e.client = &clientConn{Conn: ctx.Conn(), stall: s.cfg.ClientStallTimeout}
+	}
+	s.enter(e)
+	e.watchID = s.watcher.watch(e.client, e)
+	return e
+}
+
+// finish ends the exchange: nothing can cancel it any more, its log line is
+// written, and it goes back to the pool.
+func (e *exchange) finish() {
+	s := e.s
+	s.watcher.unwatch(e.client, e.watchID)
+	s.leave(e)
+	s.observe(e)
+	e.head.reset()
+	wake, h, target, scratch, verdicts := e.wake, e.head, e.target[:0], e.scratch[:0], e.record.verdicts[:0]
+	select {
+	case <-wake:
+	default:
+	}
+	*e = exchange{wake: wake, head: h, target: target, scratch: scratch}
+	e.record.verdicts = verdicts
+	exchanges.Put(e)
+}
+
+// cancel interrupts the exchange: whatever it reads, writes or waits for ends
+// at once. Only the first cause counts.
+func (e *exchange) cancel(why cause) {
+	if !e.canceled.CompareAndSwap(int32(causeNone), int32(why)) {
+		return
+	}
+	e.wake <- struct{}{}
+	e.mu.Lock()
+	if e.upstream != nil {
+		e.upstream.SetDeadline(time.Unix(1, 0))
+	}
+	e.mu.Unlock()
+}
+
+// err returns the error of the cause, nil while the exchange goes on.
+func (e *exchange) err() error {
+	switch cause(e.canceled.Load()) {
+	case causeGone:
+		return errGone
+	case causeDrain:
+		return errDrain
+	case causeBody:
+		return e.bodyErr
+	}
+	return nil
+}
+
+// fail cancels the exchange because its request body cannot be read. It is
+// called by the goroutine that sends the body on.
+func (e *exchange) fail(err error) {
+	e.bodyErr = err
+	e.cancel(causeBody)
+}
+
+// bind makes conn the connection that cancel interrupts; nil ends that.
+func (e *exchange) bind(conn net.Conn) {
+	e.mu.Lock()
+	e.upstream = conn
+	e.mu.Unlock()
+}
+
+// arm gives the next read of conn until at and returns the error of an
+// exchange that was canceled. The order matters: a cancel that comes before
+// SetReadDeadline is seen by err, one that comes after it sets its own.
+func (e *exchange) arm(conn net.Conn, at time.Time) error {
+	conn.SetReadDeadline(at)
+	return e.err()
+}
+
+// sleep waits for d. It returns early with the error of a cancellation.
+func (e *exchange) sleep(d time.Duration) error {
+	if err := e.err(); err != nil || d <= 0 {
+		return err
+	}
+	t := fasthttp.AcquireTimer(d)
+	defer fasthttp.ReleaseTimer(t)
+	select {
+	case <-t.C:
+	case <-e.wake:
+		// Others may wait for the same signal.
+		e.wake <- struct{}{}
+	}
+	return e.err()
+}

@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// errorPause separates the two forms of an error in a stream. Some clients
+// see the second only when it comes in a read of its own.
+const errorPause = 30 * time.Millisecond
+
+// maxErrorBody is the size in bytes up to which the body of an error status
+// is kept for the client.
+const maxErrorBody = 1 << 20
+
+// response is what an upstream said before the commit point, for the case
+// that nothing better comes.
+type response struct {
+	set    bool
+	held   bool // a stream of which all is held by the Splice
+	head   fasthttp.ResponseHeader
+	body   []byte
+	coding bool // the body is an error from inside a stream
+}
+
+func (r *response) reset() {
+	body := r.body[:0]
+	if cap(body) > maxPooled {
+		body = nil
+	}
+	r.head.Reset()
+	r.set, r.held, r.coding, r.body = false, false, false, body
+}
+
+// status keeps an error response.
+func (r *response) status(head *fasthttp.ResponseHeader, body []byte) {
+	r.reset()
+	r.set = true
+	head.CopyTo(&r.head)
+	r.body = append(r.body, body...)
+}
+
+// hold keeps the head of a stream whose events are held.
+func (r *response) hold(head *fasthttp.ResponseHeader) {
+	r.reset()
+	r.set, r.held = true, true
+	head.CopyTo(&r.head)
+}
+
+// failure keeps an error object that came in a stream, as the error body that
+// it would have been.
+func (r *response) failure(code int, body []byte) {
+	r.reset()
+	r.set = true
+	r.head.SetStatusCode(code)
+	r.head.SetContentType(jsonType)
+	r.body = append(r.body, body...)
+}
+
+// readErrorBody reads the body of an error status whole. The result is the
+// caller's.
+func readErrorBody(a *attempt) ([]byte, error) {
+	src, ok := decoded(a)
+	if !ok {
+		src = &a.body
+	}
+	body, err := io.ReadAll(io.LimitReader(src, maxErrorBody+1))
+	if err == nil && len(body) > maxErrorBody {
+		err = errTooLarge
+	}
+	if ok {
+		a.head.Del(fasthttp.HeaderContentEncoding)
+	}
+	return body, err
+}
+
+// refuse answers a request for which nothing was delivered: with what the
+// upstream said last, or with an error of the proxy's own.
+func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
+	e := h.e
+	switch {
+	case h.outcome == routing.Drain || !h.last.set:
+		err := h.cause
+		if h.outcome == routing.Cut {
+			err = errNoResponse
+		}
+		e.refuse(ctx, upstreamFailure(e.group.Name, err))
+	default:
+		e.s.copyResponseHead(&ctx.Response, &h.last.head)
+		e.s.cors.allow(&ctx.Response.Header, e.head.origin)
+		body := h.last.body
+		if h.last.held {
+			ctx.Response.Header.Del(fasthttp.HeaderContentEncoding)
+			body, _ = h.splice.AppendHeld(nil)
+		}
+		ctx.Response.SetBody(body)
+		e.record.status = ctx.Response.StatusCode()
+		e.record.bytes = int64(len(body))
+	}
+	h.release()
+}
+
+// sayGiveUp ends a stream that cannot be completed: with the event that was
+// held, or with the error that every known client notices. It never looks
+// like a complete answer.
+func (h *healer) sayGiveUp() error {
+	h.out = emptyFrame(h.out)
+	var held bool
+	if h.outcome != routing.Drain && h.outcome != routing.Final {
+		if h.out, held = h.splice.AppendHeld(h.out); held {
+			return h.flush()
+		}
+	}
+	code, status, message := h.lastWords()
+	text := stream.AppendFailure(nil, code, status, message)
+	h.out = stream.AppendEvent(h.out, text)
+	if err := h.flush(); err != nil {
+		return err
+	}
+	time.Sleep(errorPause)
+	h.out = append(emptyFrame(h.out), text...)
+	return h.flush()
+}
+
+// lastWords returns the error that ends a broken stream.
+func (h *healer) lastWords() (code int, status, message string) {
+	f := h.splice.Failure()
+	switch {
+	case h.outcome == routing.Final && f.Code != 0:
+		return f.Code, f.Status, f.Message
+	case h.outcome == routing.Drain:
+		return 503, "UNAVAILABLE", "The answer was interrupted: the proxy is shutting down."
+	}
+	return 503, "UNAVAILABLE", fmt.Sprintf("The answer was interrupted (%s) and could not be completed (%s) after %d attempts.",
+		h.outcome, h.gaveUp, h.ledger.Attempts)
+}

@@ -1,0 +1,403 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// finishGrace is how long the end of a body is waited for once the finish has
+// come: the answer is complete, only the connection's reuse is at stake.
+const finishGrace = 5 * time.Second
+
+// maxEvent bounds one event in bytes; inline images make events of many MiB.
+const maxEvent = 64 << 20
+
+// phase is where a healer stands.
+type phase uint8
+
+const (
+	phaseStart    phase = iota // an attempt is to be started
+	phaseRead                  // its answer is being read
+	phaseBroken                // it was interrupted
+	phaseComplete              // the answer is over, nothing is to be added
+	phaseGiveUp                // it is over, but broken
+	phasePass                  // the upstream's response is passed on as it is
+	phaseGone                  // there is nobody left to answer
+)
+
+// healer answers one healed request: it runs attempts one after another until
+// the answer is whole, and gives the client one stream. It owns its attempt
+// and its buffers, and it is the body stream of fasthttp's response.
+//
+// advance is the heart: a loop over the phases that returns whenever there
+// are bytes for the client, so that nothing is waited for with something to
+// say in hand.
+type healer struct {
+	e       *exchange
+	attempt attempt
+	src     io.Reader // the attempt's body, without content coding
+	scanner stream.Scanner
+	splice  stream.Splice
+	ledger  routing.Ledger
+	phase   phase
+
+	body         *buffer        // the client's request, without key
+	request      stream.Request // what body says
+	readable     bool           // body is JSON that a continuation can be made of
+	continuation []byte         // the body of a continuation
+	continuing   bool           // the attempt is one
+
+	in         []byte // decoded bytes of the attempt; in[from:to] is not consumed
+	from, to   int
+	early      []byte
+	out        []byte // a frame: what the client gets next
+	firstUntil time.Time
+	committed  bool
+
+	outcome  routing.Outcome // how the last attempt ended
+	cause    error           // and why, where an error said so
+	told     time.Duration
+	hasTold  bool
+	gaveUp   string
+	brokenAt time.Time // since when the client waits for a continuation
+
+	last *response // before the commit point: what the upstream said last
+}
+
+var healers = sync.Pool{New: func() any { return &healer{last: &response{}} }}
+
+// heal answers a request that asks for a stream of events.
+func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
+	e.deadline = e.started.Add(s.cfg.StreamDeadline)
+	e.record.kind = kindHeal
+	body, length := requestStream(ctx)
+	limit := int64(s.cfg.MaxBodyBytes)
+	if int64(length) > limit {
+		e.refuseBody(ctx, errTooLarge, limit)
+		return
+	}
+	buf := getBuffer()
+	var more bool
+	var err error
+	if buf.B, more, err = e.readBody(buf.B, body, length, limit); err == nil && more {
+		err = errTooLarge
+	}
+	if err != nil {
+		putBuffer(buf)
+		e.refuseBody(ctx, err, limit)
+		return
+	}
+	if r := e.route(ctx.Host(), buf.B); r != nil {
+		putBuffer(buf)
+		e.refuse(ctx, r)
+		return
+	}
+	h := newHealer(e, buf)
+	if !h.readable || h.request.Several {
+		h.pass(ctx)
+		return
+	}
+	h.open(ctx)
+}
+
+// newHealer makes a healer for a request whose whole body is in buf; it takes
+// buf over.
+func newHealer(e *exchange, buf *buffer) *healer {
+	h := healers.Get().(*healer)
+	h.e, h.body = e, buf
+	h.attempt.e = e
+	h.out = emptyFrame(h.out)
+	h.splice.Reset(e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	h.scanner.Reset()
+	h.request, h.readable = stream.ParseRequest(buf.B)
+	if h.request.HasKey {
+		buf.B = stream.AppendWithoutKey(nil, buf.B)
+		h.request, h.readable = stream.ParseRequest(buf.B)
+	}
+	return h
+}
+
+// pass relays the request as it is, once: there is nothing in it that could
+// be healed.
+func (h *healer) pass(ctx *fasthttp.RequestCtx) {
+	h.e.record.kind = kindRelay
+	r := &relayed{e: h.e, a: &h.attempt, done: h.finish}
+	h.e.record.attempts = 1
+	at := time.Now().Add(h.e.s.cfg.FirstEventTimeout)
+	p := plan{body: h.body.B, length: int64(len(h.body.B))}
+	if err := h.attempt.start(h.e, &p, at, false, nil); err != nil {
+		h.e.relayFailed(ctx, err)
+		h.release()
+		return
+	}
+	r.respond(ctx)
+}
+
+// open runs attempts until it is known what the client is told first.
+func (h *healer) open(ctx *fasthttp.RequestCtx) {
+	h.advance()
+	switch {
+	case h.pending():
+		h.commit(ctx, &h.attempt.head)
+	case h.phase == phasePass:
+		r := &relayed{e: h.e, a: &h.attempt, done: h.finish}
+		r.respond(ctx)
+	case h.phase == phaseGone:
+		h.e.abandon(ctx)
+		h.release()
+	default:
+		h.refuse(ctx)
+	}
+}
+
+// commit gives fasthttp the head of the response and itself as the body.
+func (h *healer) commit(ctx *fasthttp.RequestCtx, head *fasthttp.ResponseHeader) {
+	e, resp := h.e, &ctx.Response
+	e.s.copyResponseHead(resp, head)
+	resp.Header.Del(fasthttp.HeaderContentEncoding)
+	// A proxy in front that buffers would undo the streaming.
+	resp.Header.Set("X-Accel-Buffering", "no")
+	e.s.cors.allow(&resp.Header, e.head.origin)
+	e.record.status = resp.StatusCode()
+	e.streaming = true
+	h.committed = true
+	resp.SetBodyStream(h, -1)
+}
+
+// SupportsBodyWriteTo tells fasthttp to call WriteTo.
+func (h *healer) SupportsBodyWriteTo() bool { return true }
+
+// Read is not called, see SupportsBodyWriteTo.
+func (h *healer) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+
+// WriteTo streams the answer. The first bytes go through fasthttp, in one
+// write with the head; from then on frames go to the connection itself, and
+// fasthttp adds the end of the body. After an error it closes the connection
+// without one.
+func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
+	defer h.e.s.recovered("heal", &err)
+	h.e.first()
+	h.e.record.bytes += int64(len(h.out) - frameRoom)
+	if _, err := w.Write(h.out[frameRoom:]); err != nil {
+		return 0, h.clientFailed(err)
+	}
+	for {
+		h.out = emptyFrame(h.out)
+		h.advance()
+		if !h.pending() {
+			break
+		}
+		if err := h.flush(); err != nil {
+			return h.e.record.bytes, err
+		}
+	}
+	switch h.phase {
+	case phaseGiveUp:
+		err = h.sayGiveUp()
+	case phaseGone:
+		err = errGone
+	}
+	return h.e.record.bytes, err
+}
+
+// flush writes what is pending as one chunk.
+func (h *healer) flush() error {
+	h.e.record.bytes += int64(len(h.out) - frameRoom)
+	if _, err := h.e.client.Write(sealFrame(h.out)); err != nil {
+		return h.clientFailed(err)
+	}
+	if !h.brokenAt.IsZero() {
+		h.e.s.metrics.seamGap.Observe(time.Since(h.brokenAt).Seconds())
+		h.brokenAt = time.Time{}
+	}
+	return nil
+}
+
+func (h *healer) clientFailed(err error) error {
+	err = h.e.clientWriteError(err)
+	h.e.record.verdict(outcomeOf(err))
+	h.phase = phaseGone
+	return err
+}
+
+// pending tells whether there are bytes for the client.
+func (h *healer) pending() bool { return len(h.out) > frameRoom }
+
+// advance works until there are bytes for the client or the answer is over.
+func (h *healer) advance() {
+	for !h.pending() {
+		switch h.phase {
+		case phaseStart:
+			h.start()
+		case phaseRead:
+			h.read()
+		case phaseBroken:
+			h.mend()
+		default:
+			return
+		}
+	}
+}
+
+// read takes the events that have come, and reads more when there are none.
+func (h *healer) read() {
+	for {
+		ev, n, ok := h.scanner.Next(h.in[h.from:h.to])
+		h.from += n
+		if !ok {
+			break
+		}
+		var v stream.Verdict
+		if h.out, v = h.splice.Take(h.out, ev); v != stream.More {
+			h.judge(v, ev.Data, nil)
+			return
+		}
+	}
+	if h.pending() {
+		return
+	}
+	if !h.room() {
+		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
+		return
+	}
+	n, err := h.src.Read(h.in[h.to:])
+	h.to += n
+	if err != nil && n == 0 {
+		h.ended(err)
+	}
+}
+
+// room makes sure that something can be read; false when an event outgrows
+// its bound.
+func (h *healer) room() bool {
+	if h.from == h.to {
+		h.from, h.to = 0, 0
+	}
+	if h.to < len(h.in) {
+		return true
+	}
+	if h.from > 0 {
+		h.to = copy(h.in, h.in[h.from:h.to])
+		h.from = 0
+		return true
+	}
+	if len(h.in) >= maxEvent {
+		return false
+	}
+	in := make([]byte, max(4<<10, 2*len(h.in)))
+	copy(in, h.in[:h.to])
+	h.in = in
+	return true
+}
+
+// ended decides on an attempt whose body is over or cannot be read on.
+func (h *healer) ended(err error) {
+	rest, some := h.scanner.Rest(h.in[h.from:h.to])
+	var v stream.Verdict
+	h.out, v = h.splice.End(h.out, rest, some)
+	h.judge(v, rest.Data, err)
+}
+
+// judge turns a verdict into what is done next. payload is what led to it,
+// err how the body ended, nil when the event alone decided.
+func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
+	switch v {
+	case stream.Complete, stream.Policy:
+		h.outcome = routing.Natural
+		if v == stream.Policy {
+			h.outcome = routing.Final
+		}
+		h.e.record.verdict(h.outcome)
+		h.debugAttempt()
+		h.phase = phaseComplete
+		h.attempt.close()
+	case stream.Finish, stream.Empty:
+		o := routing.Finish
+		if v == stream.Empty {
+			o = routing.Empty
+		}
+		h.last.hold(&h.attempt.head)
+		h.broke(o, nil)
+	case stream.Failed:
+		h.failed(payload)
+	case stream.Refused:
+		h.broke(routing.Refused, nil)
+	default:
+		h.broke(cutOutcome(err), err)
+	}
+}
+
+// cutOutcome says why a body ended before its answer did.
+func cutOutcome(err error) routing.Outcome {
+	switch o := outcomeOf(err); o {
+	case routing.Stall, routing.Deadline, routing.ClientGone, routing.Drain:
+		return o
+	}
+	return routing.Cut
+}
+
+// failed decides on an error object in the stream: by its code, as if it had
+// been the status.
+func (h *healer) failed(payload []byte) {
+	f := h.splice.Failure()
+	h.told, h.hasTold = f.Delay, f.HasDelay
+	h.last.failure(f.Code, payload)
+	if routing.RetryableStatus(f.Code) {
+		h.broke(routing.StreamError, nil)
+		return
+	}
+	h.broke(routing.Final, nil)
+}
+
+// broke ends the attempt as an interruption.
+func (h *healer) broke(o routing.Outcome, err error) {
+	h.outcome, h.cause = o, err
+	h.phase = phaseBroken
+	if h.committed && h.brokenAt.IsZero() {
+		h.brokenAt = time.Now()
+	}
+	h.e.record.verdict(o)
+	h.e.s.metrics.interrupted(h.e.group, o)
+	h.debugAttempt()
+	h.attempt.close()
+}
+
+// Close is called by fasthttp when the response is over, however it ended.
+func (h *healer) Close() error {
+	h.finish()
+	return nil
+}
+
+// finish ends the exchange and the healer.
+func (h *healer) finish() {
+	e := h.e
+	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
+	h.release()
+	e.finish()
+}
+
+// release gives back everything but the exchange.
+func (h *healer) release() {
+	h.attempt.close()
+	putBuffer(h.body)
+	in, out, early, cont := h.in, h.out[:0], h.early[:0], h.continuation[:0]
+	if cap(in) > maxPooled {
+		in = nil
+	}
+	if cap(out) > maxPooled {
+		out = nil
+	}
+	if cap(cont) > maxPooled {
+		cont = nil
+	}
+	*h = healer{in: in, out: out, early: early, continuation: cont, scanner: h.scanner, splice: h.splice, last: h.last}
+	h.last.reset()
+	healers.Put(h)
+}

@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"gemini-resilient-proxy/routing"
+)
+
+// metrics are the proxy's counters. Labels come from the configuration and
+// from fixed lists, never from a request: a client cannot make series.
+type metrics struct {
+	registry      *prometheus.Registry
+	requests      *prometheus.CounterVec
+	attempts      *prometheus.CounterVec
+	interruptions *prometheus.CounterVec
+	healed        *prometheus.CounterVec
+	gaveUp        *prometheus.CounterVec
+	clientGone    *prometheus.CounterVec
+	bytes         *prometheus.CounterVec
+	panics        prometheus.Counter
+	open          prometheus.Gauge
+	toFirst       *prometheus.HistogramVec
+	seamGap       prometheus.Histogram
+}
+
+const namespace = "gemini_proxy"
+
+func newMetrics(groups []string) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		registry:      prometheus.NewRegistry(),
+		requests:      counter("requests_total", "Client requests that are over, by what was done with them and the class of the status.", "group", "kind", "code"),
+		attempts:      counter("upstream_attempts_total", "Requests sent to the upstream.", "group"),
+		interruptions: counter("interruptions_total", "Attempts of healed requests that were interrupted, by cause.", "group", "cause"),
+		healed:        counter("healed_total", "Client requests whose answer came whole after one interruption or more.", "group"),
+		gaveUp:        counter("given_up_total", "Client requests whose answer could not be completed, by reason.", "group", "reason"),
+		clientGone:    counter("client_gone_total", "Client requests whose client left or stalled before the end.", "group"),
+		bytes:         counter("response_bytes_total", "Bytes of response bodies written to clients.", "group"),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "panics_total",
+			Help: "Panics that were caught while serving a request. Each is a bug."}),
+		open: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "open_requests",
+			Help: "Client requests being served, streams included."}),
+		toFirst: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "time_to_first_byte_seconds",
+			Help:    "Time from a request's head to the first byte of its answer.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}}, []string{"kind"}),
+		seamGap: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "seam_gap_seconds",
+			Help:    "Time from an interruption of a stream to the next byte for the client.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
+	}
+	m.registry.MustRegister(m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
+		m.panics, m.open, m.toFirst, m.seamGap,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.prime(groups)
+	return m
+}
+
+// prime makes the series of all groups, so that a rate over the first
+// interruption of a process is not lost.
+func (m *metrics) prime(groups []string) {
+	for _, g := range groups {
+		m.healed.WithLabelValues(g)
+		m.attempts.WithLabelValues(g)
+		m.clientGone.WithLabelValues(g)
+		for _, o := range routing.Outcomes() {
+			if o.Interruption() {
+				m.interruptions.WithLabelValues(g, o.String())
+			}
+		}
+	}
+}
+
+func (m *metrics) interrupted(g *routing.Group, o routing.Outcome) {
+	if o.Interruption() {
+		m.interruptions.WithLabelValues(g.Name, o.String()).Inc()
+	}
+}
+
+// done counts an exchange that is over.
+func (m *metrics) done(e *exchange) {
+	r := &e.record
+	group := ""
+	if e.group != nil {
+		group = e.group.Name
+	}
+	m.requests.WithLabelValues(group, kindNames[r.kind], codeClass(r.status)).Inc()
+	m.attempts.WithLabelValues(group).Add(float64(r.attempts))
+	m.bytes.WithLabelValues(group).Add(float64(r.bytes))
+	if r.healed {
+		m.healed.WithLabelValues(group).Inc()
+	}
+	if r.gaveUp != "" {
+		m.gaveUp.WithLabelValues(group, r.gaveUp).Inc()
+	}
+	if r.note == errGone.Error() || slices.Contains(r.verdicts, routing.ClientGone) {
+		m.clientGone.WithLabelValues(group).Inc()
+	}
+	if r.toFirst > 0 {
+		m.toFirst.WithLabelValues(kindNames[r.kind]).Observe(r.toFirst.Seconds())
+	}
+	m.open.Dec()
+}
+
+// codeClass is the class of a status, "2xx" and so on.
+func codeClass(status int) string {
+	if status < 100 || status > 599 {
+		return "none"
+	}
+	return strconv.Itoa(status/100) + "xx"
+}

@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+)
+
+// kind says what was done with a request.
+type kind uint8
+
+const (
+	kindRefused kind = iota // answered by the proxy itself
+	kindRelay
+	kindHeal
+)
+
+var kindNames = [...]string{"refused", "relay", "heal"}
+
+// record is what is told about a request when it is over.
+type record struct {
+	kind     kind
+	status   int
+	attempts int
+	verdicts []routing.Outcome // of the attempts, the first maxVerdicts
+	bytes    int64             // of the body, written to the client
+	toFirst  time.Duration     // from the request to the first byte of the answer
+	healed   bool
+	gaveUp   string
+	note     string // why the proxy itself answered or ended the exchange
+}
+
+// maxVerdicts bounds what is logged of a request that was interrupted often.
+const maxVerdicts = 64
+
+func (r *record) verdict(o routing.Outcome) {
+	if len(r.verdicts) < maxVerdicts {
+		r.verdicts = append(r.verdicts, o)
+	}
+}
+
+// names returns the verdicts as the log has them.
+func (r *record) names() string {
+	var b strings.Builder
+	for i, o := range r.verdicts {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(o.String())
+	}
+	return b.String()
+}
+
+// maxLogged bounds what a client can put into a log line, in bytes a field.
+const maxLogged = 200
+
+func clip(b []byte) string { return string(b[:min(len(b), maxLogged)]) }
+
+// refuse makes r the response and its message the exchange's note.
+func (e *exchange) refuse(ctx *fasthttp.RequestCtx, r *refusal) {
+	writeFailure(ctx, r.status, r.message)
+	e.s.cors.allow(&ctx.Response.Header, e.head.origin)
+	e.record.status = r.status
+	e.record.note = r.message
+	e.record.bytes = int64(len(ctx.Response.Body()))
+}
+
+// refuseBody answers a request whose body could not be read. What is left of
+// it cannot be told from the next request, so the connection is closed.
+func (e *exchange) refuseBody(ctx *fasthttp.RequestCtx, err error, limit int64) {
+	if outcomeOf(err) == routing.ClientGone && err == errGone {
+		e.abandon(ctx)
+		return
+	}
+	e.refuse(ctx, bodyRefusal(err, limit))
+	ctx.SetConnectionClose()
+}
+
+// abandon ends an exchange whose client has left.
+func (e *exchange) abandon(ctx *fasthttp.RequestCtx) {
+	ctx.SetConnectionClose()
+	const clientClosed = 499 // nginx's word for it, only in the log
+	e.record.status = clientClosed
+	e.record.note = errGone.Error()
+}
+
+// first notes the time of the answer's first byte.
+func (e *exchange) first() { e.record.toFirst = time.Since(e.started) }
+
+// clientWriteError says why writing to the client failed.
+func (e *exchange) clientWriteError(err error) error {
+	if isTimeout(err) {
+		e.record.note = "the client did not take what was written in time"
+	} else {
+		e.record.note = errGone.Error()
+	}
+	return errGone
+}
+
+// observe counts the exchange and writes its log line.
+func (s *Server) observe(e *exchange) {
+	r := &e.record
+	s.metrics.done(e)
+	level := slog.LevelInfo
+	if r.gaveUp != "" || r.status >= 500 {
+		level = slog.LevelWarn
+	}
+	if !s.log.Enabled(context.Background(), level) {
+		return
+	}
+	group := ""
+	if e.group != nil {
+		group = e.group.Name
+	}
+	model, action := e.model()
+	attrs := [...]slog.Attr{
+		slog.String("kind", kindNames[r.kind]),
+		slog.String("method", clip(e.method)),
+		slog.String("group", group),
+		slog.String("model", clip(model)),
+		slog.String("action", clip(action)),
+		slog.Int("status", r.status),
+		slog.Int("attempts", r.attempts),
+		slog.String("verdicts", r.names()),
+		slog.Int64("bytes", r.bytes),
+		slog.Duration("first", r.toFirst),
+		slog.Duration("duration", time.Since(e.started)),
+		slog.Bool("healed", r.healed),
+		slog.String("gave_up", r.gaveUp),
+		slog.String("note", r.note),
+	}
+	s.log.LogAttrs(context.Background(), level, "request", attrs[:]...)
+}
+
+// debugAttempt logs an attempt that is over.
+func (h *healer) debugAttempt() {
+	s := h.e.s
+	if !s.cfg.DebugMode {
+		return
+	}
+	errText := ""
+	if h.cause != nil {
+		errText = h.cause.Error()
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelDebug, "attempt",
+		slog.String("group", h.e.group.Name),
+		slog.Int("attempt", h.ledger.Attempts),
+		slog.Bool("continuation", h.continuing),
+		slog.String("verdict", h.outcome.String()),
+		slog.String("finish", clip([]byte(h.splice.Finish()))),
+		slog.Int("status", h.attempt.head.StatusCode()),
+		slog.Int("events", h.splice.Events()),
+		slog.Bool("progress", h.splice.Progress()),
+		slog.Duration("duration", time.Since(h.attempt.sent)),
+		slog.String("error", errText))
+}
+
+// debugSeam logs that another attempt follows.
+func (h *healer) debugSeam(wait time.Duration) {
+	s := h.e.s
+	if !s.cfg.DebugMode {
+		return
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelDebug, "seam",
+		slog.String("group", h.e.group.Name),
+		slog.Int("after_attempt", h.ledger.Attempts),
+		slog.Bool("continuation", h.continuing),
+		slog.Int("transcript_bytes", h.splice.Transcript().Len()),
+		slog.Duration("wait", wait))
+}

@@ -1,0 +1,210 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// relay passes a request through: whatever the method and the path, both
+// bodies as streams, nothing retried once a byte went upstream.
+func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	body, length := requestStream(ctx)
+	limit := int64(wholeBody)
+	wantKey := isJSON(e.head.contentType) && len(e.head.key) == 0
+	if wantKey {
+		limit = keyBody
+	}
+	var more bool
+	var err error
+	if body != nil && (wantKey || length > 0 && length <= wholeBody) {
+		if buf.B, more, err = e.readBody(buf.B, body, length, limit); err != nil {
+			e.refuseBody(ctx, err, limit)
+			return
+		}
+	} else {
+		more = body != nil
+	}
+	s.relayRead(ctx, e, buf, body, length, more)
+}
+
+// relayRead goes on when as much of the body as need be is in buf; more tells
+// that there is a rest in body.
+func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, body io.Reader, length int, more bool) {
+	if r := e.route(ctx.Host(), buf.B); r != nil {
+		e.refuse(ctx, r)
+		return
+	}
+	head := buf.B
+	if isJSON(e.head.contentType) {
+		head = withoutKey(head)
+	}
+	p := plan{body: head, length: int64(len(head))}
+	left := int64(0)
+	switch {
+	case more && length < 0:
+		p.length, left = -1, -1
+		if len(head) > 0 {
+			p.body = sealFrame(append(emptyFrame(nil), head...))
+		}
+	case more:
+		left = int64(length - len(buf.B))
+		p.length += left
+	}
+	r := &relayed{e: e, a: &attempt{}}
+	if err := r.open(&p, body, left); err != nil {
+		r.release()
+		e.relayFailed(ctx, err)
+		return
+	}
+	r.respond(ctx)
+}
+
+// open sends the request and waits for the head of the response. left is what
+// is still to be read from body, -1 when it is chunked.
+func (r *relayed) open(p *plan, body io.Reader, left int64) error {
+	e := r.e
+	e.record.attempts = 1
+	at := time.Now().Add(e.s.cfg.FirstEventTimeout)
+	if left == 0 {
+		idempotent := string(e.method) == "GET" || string(e.method) == "HEAD"
+		return r.a.start(e, p, at, idempotent && len(p.body) == 0, nil)
+	}
+	r.a.e = e
+	if err := r.a.connect(false); err != nil {
+		return err
+	}
+	if err := r.a.send(p); err != nil {
+		return err
+	}
+	r.upload = startUpload(r.a, body, left)
+	return r.a.receive(at, nil)
+}
+
+// relayFailed answers a relayed request that brought no response.
+func (e *exchange) relayFailed(ctx *fasthttp.RequestCtx, err error) {
+	e.record.verdict(outcomeOf(err))
+	switch {
+	case errors.Is(err, errClientStall), errors.Is(err, errClientBody):
+		e.refuseBody(ctx, err, 0)
+	case errors.Is(err, errGone):
+		e.abandon(ctx)
+	default:
+		e.refuse(ctx, upstreamFailure(e.group.Name, err))
+	}
+}
+
+// relayed is the response of a relayed request on its way to the client. It
+// owns the attempt, and it is the body stream of fasthttp's response.
+type relayed struct {
+	e      *exchange
+	a      *attempt
+	upload *upload
+	done   func() // called once at the end, in place of e.finish when set
+	err    error
+	direct bool // the head is on the wire, frames go to the connection
+}
+
+// respond hands the response to fasthttp.
+func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
+	e, resp := r.e, &ctx.Response
+	e.s.copyResponseHead(resp, &r.a.head)
+	e.s.cors.allow(&resp.Header, e.head.origin)
+	e.record.status = resp.StatusCode()
+	e.first()
+	e.streaming = true
+	size := int(r.a.body.size())
+	if r.a.body.framing == framedByNothing {
+		size = 0
+		if n := r.a.head.ContentLength(); n > 0 && string(e.method) == "HEAD" {
+			size = n
+		}
+		resp.SkipBody = true
+	}
+	resp.SetBodyStream(r, size)
+	// What has come already goes out in one segment with the head.
+	resp.ImmediateHeaderFlush = size > len(r.a.body.early) || size < 0 && len(r.a.body.early) == 0
+	r.direct = resp.ImmediateHeaderFlush
+}
+
+// SupportsBodyWriteTo tells fasthttp to call WriteTo.
+func (r *relayed) SupportsBodyWriteTo() bool { return true }
+
+// Read is not called, see SupportsBodyWriteTo.
+func (r *relayed) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+
+// WriteTo copies the body to the client as it comes. An error makes fasthttp
+// close the connection without an end of the body, which is what happened.
+func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
+	defer r.e.s.recovered("relay", &err)
+	buf := getBuffer()
+	defer putBuffer(buf)
+	chunked := r.a.body.size() < 0
+	if cap(buf.B) < 32<<10 {
+		buf.B = make([]byte, 0, 32<<10)
+	}
+	const tail = 2 // room for the CR LF of a frame
+	for {
+		room := buf.B[:cap(buf.B)-tail]
+		m, err := r.a.body.Read(room[frameRoom:])
+		if m > 0 {
+			n += int64(m)
+			r.e.record.bytes += int64(m)
+			if werr := r.write(w, room[:frameRoom+m], chunked); werr != nil {
+				r.err = r.e.clientWriteError(werr)
+				return n, r.err
+			}
+		}
+		if err == io.EOF {
+			r.e.record.verdict(outcomeOf(nil))
+			return n, nil
+		}
+		if err != nil {
+			r.err = err
+			return n, err
+		}
+	}
+}
+
+// write writes one frame: through fasthttp while the head is still in its
+// buffer, after that to the connection itself.
+func (r *relayed) write(w io.Writer, frame []byte, chunked bool) (err error) {
+	switch {
+	case !r.direct:
+		_, err = w.Write(frame[frameRoom:])
+		// A body of known size stays with fasthttp: it is all there already.
+		r.direct = chunked
+	case chunked:
+		_, err = r.e.client.Write(sealFrame(frame))
+	default:
+		_, err = r.e.client.Write(frame[frameRoom:])
+	}
+	return err
+}
+
+// Close is called by fasthttp when the response is over, however it ended.
+func (r *relayed) Close() error {
+	if r.err != nil {
+		r.e.record.verdict(outcomeOf(r.err))
+	}
+	r.release()
+	if r.done != nil {
+		r.done()
+	} else {
+		r.e.finish()
+	}
+	return nil
+}
+
+// release ends the upload and gives the connection back.
+func (r *relayed) release() {
+	if r.upload != nil {
+		r.upload.join()
+		r.upload = nil
+	}
+	r.a.close()
+}

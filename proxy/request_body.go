@@ -1,0 +1,195 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/stream"
+)
+
+// A request body is read by the exchange, not by fasthttp, so that each byte
+// that comes moves the deadline and nothing is buffered that need not be.
+
+// keyBody is the size in bytes up to which the JSON body of a relayed request
+// is read before it is sent on: only so can an apiKey in it be found.
+const keyBody = 1 << 20
+
+// wholeBody is the size up to which any other body is.
+const wholeBody = 64 << 10
+
+// isJSON tells whether a content type is JSON's.
+func isJSON(contentType []byte) bool {
+	t, _, _ := bytes.Cut(contentType, []byte(";"))
+	return bytes.EqualFold(bytes.TrimSpace(t), []byte("application/json"))
+}
+
+// readBody appends the request body to dst, at most limit bytes of it. more
+// tells that there is more than that.
+func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64) (out []byte, more bool, err error) {
+	if body == nil || length == 0 {
+		return dst, false, nil
+	}
+	e.client.beginBody()
+	defer e.client.endBody()
+	start := len(dst)
+	if length > 0 {
+		dst = grow(dst, min(length, wholeBody))
+	}
+	for {
+		if int64(len(dst)-start) > limit {
+			return dst, true, nil
+		}
+		dst = grow(dst, 1)
+		n, err := body.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if err == io.EOF {
+			if length > 0 && len(dst)-start < length {
+				return dst, false, errGone
+			}
+			return dst, int64(len(dst)-start) > limit, nil
+		}
+		if err != nil {
+			return dst, false, e.clientReadError(err)
+		}
+	}
+}
+
+// grow makes room for n more bytes, doubling as append does.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	return append(b, make([]byte, max(n, len(b), 4<<10))...)[:len(b)]
+}
+
+// clientReadError says why reading the request body failed.
+func (e *exchange) clientReadError(err error) error {
+	var op *net.OpError
+	switch {
+	case e.err() != nil:
+		return e.err()
+	case isTimeout(err):
+		return errClientStall
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
+		return errGone
+	}
+	return errClientBody
+}
+
+// bodyRefusal is what a client is told whose body could not be read.
+func bodyRefusal(err error, limit int64) *refusal {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return refuse(413, "the request body is larger than "+strconv.FormatInt(limit, 10)+" bytes")
+	case errors.Is(err, errClientStall):
+		return refuse(408, "the request body did not arrive in time")
+	case errors.Is(err, errDrain):
+		return refuse(503, "the proxy is shutting down")
+	}
+	return refuse(400, "the request body is not framed as HTTP/1.1 asks for")
+}
+
+// upload sends a request body on that is not in memory, in a goroutine of its
+// own, so that an answer that comes early is not waited for.
+type upload struct {
+	e     *exchange
+	a     *attempt
+	body  io.Reader
+	left  int64 // bytes to come, -1: chunked
+	done  chan struct{}
+	whole bool // everything was sent; valid after done
+}
+
+// startUpload sends the rest of body, left bytes or, when left is negative,
+// in chunks to its end.
+func startUpload(a *attempt, body io.Reader, left int64) *upload {
+	u := &upload{e: a.e, a: a, body: body, left: left, done: make(chan struct{})}
+	go u.run()
+	return u
+}
+
+func (u *upload) run() {
+	defer close(u.done)
+	defer u.e.s.recovered("upload", nil)
+	u.e.client.beginBody()
+	defer u.e.client.endBody()
+	buf := copyBuffers.Get().(*copyBuffer)
+	defer copyBuffers.Put(buf)
+	chunked, sent := u.left < 0, int64(0)
+	for {
+		n, err := u.body.Read(buf[:])
+		sent += int64(n)
+		if n > 0 && u.send(buf[:n], chunked) != nil {
+			return
+		}
+		if err == io.EOF && (chunked || sent == u.left) {
+			u.whole = !chunked || u.a.write(u.a.link.conn, []byte("0\r\n\r\n")) == nil
+			return
+		}
+		if err != nil {
+			u.fail(err)
+			return
+		}
+	}
+}
+
+// send writes a piece of the body to the upstream. A failure is left for
+// whoever waits for the response: there may be one already.
+func (u *upload) send(p []byte, chunked bool) error {
+	if !chunked {
+		return u.a.write(u.a.link.conn, p)
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	buf.B = append(emptyFrame(buf.B), p...)
+	return u.a.write(u.a.link.conn, sealFrame(buf.B))
+}
+
+// fail ends the exchange: the client did not send what it had announced.
+func (u *upload) fail(err error) {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	u.e.fail(u.e.clientReadError(err))
+}
+
+// join ends the upload and waits for it. The answer is over; whatever is left
+// of the body is of no use to anybody.
+func (u *upload) join() {
+	select {
+	case <-u.done:
+	default:
+		u.e.client.Conn.SetReadDeadline(time.Unix(1, 0))
+		u.a.link.conn.SetWriteDeadline(time.Unix(1, 0))
+		<-u.done
+	}
+	if !u.whole {
+		u.a.body.dirty = true
+	}
+}
+
+// requestStream returns the body of the request in ctx and its length, -1
+// when it is chunked, 0 and nil when there is none.
+func requestStream(ctx *fasthttp.RequestCtx) (io.Reader, int) {
+	length := ctx.Request.Header.ContentLength()
+	body := ctx.RequestBodyStream()
+	if body == nil || length == 0 || length < -1 {
+		return nil, 0
+	}
+	return body, length
+}
+
+// withoutKey returns body without its top-level apiKey members; body itself
+// when it has none.
+func withoutKey(body []byte) []byte {
+	if r, _ := stream.ParseRequest(body); !r.HasKey {
+		return body
+	}
+	return stream.AppendWithoutKey(nil, body)
+}

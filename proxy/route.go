@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// keyPlace is where a request's key was found, in the order of looking.
+type keyPlace uint8
+
+const (
+	keyNowhere keyPlace = iota
+	keyInHeader
+	keyInQuery
+	keyInBearer
+	keyInBody
+)
+
+// route finds the key and the group and builds the upstream target. body is
+// the request body as far as it was read, nil when it was not.
+func (e *exchange) route(host, body []byte) *refusal {
+	if cap(e.scratch) < len(e.query) {
+		e.scratch = make([]byte, 0, 2*len(e.query))
+	}
+	q, err := routing.SplitQuery(e.s.table, e.query, e.scratch)
+	if err != nil {
+		return refuse(400, err.Error())
+	}
+	switch {
+	case len(e.head.key) > 0:
+		e.key, e.keyIn = e.head.key, keyInHeader
+	case len(q.Key) > 0:
+		e.key, e.keyIn = q.Key, keyInQuery
+	case len(e.head.bearer) > 0:
+		e.key, e.keyIn = e.head.bearer, keyInBearer
+	case len(body) > 0:
+		if r := e.bodyKey(body); r != nil {
+			return r
+		}
+	}
+	e.group, e.source = e.s.table.Choose(routing.Hints{
+		Key: e.key, Header: e.head.group, Query: q.Group, Host: host,
+	})
+	_, e.key = e.s.table.SplitKey(e.key)
+	if e.keyIn != keyInBearer {
+		_, e.head.bearer = e.s.table.SplitKey(e.head.bearer)
+	}
+	e.target = routing.AppendTarget(e.target[:0], &e.s.base, e.group, e.path, q.Rest)
+	return nil
+}
+
+// bodyKey takes the key from the body's top-level apiKey.
+func (e *exchange) bodyKey(body []byte) *refusal {
+	r, _ := stream.ParseRequest(body)
+	for _, c := range r.Key {
+		if c < ' ' || c > '~' {
+			return refuse(400, "apiKey holds a character that is not allowed in a header")
+		}
+	}
+	if len(r.Key) > 0 {
+		e.key, e.keyIn = r.Key, keyInBody
+	}
+	return nil
+}
+
+// plan is what one upstream request says beside its target.
+type plan struct {
+	body     []byte
+	length   int64 // of the body; -1: chunked, sent by somebody else
+	identity bool  // ask for an answer without content coding
+	timeout  int64 // X-Server-Timeout in seconds, 0: as the client sent it
+}
+
+// appendHead appends the head of an upstream request. Names and values are
+// the client's, in its order; what the proxy decides comes first and last, so
+// that no Connection header of the client can take it away.
+func (e *exchange) appendHead(dst []byte, p *plan) []byte {
+	dst = append(dst, e.method...)
+	dst = append(dst, ' ')
+	dst = append(dst, e.target...)
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	dst = append(dst, e.s.base.Host...)
+	dst = append(dst, "\r\n"...)
+	for _, f := range e.head.fields {
+		dst = appendField(dst, f.name, f.value)
+	}
+	dst = e.appendCredentials(dst)
+	switch {
+	case p.identity:
+		dst = append(dst, "Accept-Encoding: identity\r\n"...)
+	case len(e.head.acceptEncoding) > 0:
+		dst = appendField(dst, []byte("Accept-Encoding"), e.head.acceptEncoding)
+	}
+	if p.timeout > 0 {
+		dst = append(dst, "X-Server-Timeout: "...)
+		dst = strconv.AppendInt(dst, p.timeout, 10)
+		dst = append(dst, "\r\n"...)
+	} else if len(e.head.serverTimeout) > 0 {
+		dst = appendField(dst, []byte("X-Server-Timeout"), e.head.serverTimeout)
+	}
+	switch {
+	case p.length < 0:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case p.length > 0 || e.head.hasLength || e.head.hasCoding:
+		dst = append(dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, p.length, 10)
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendCredentials sends the key where it came from; one from the query or
+// the body goes into the header, so that it never stands in a URL.
+func (e *exchange) appendCredentials(dst []byte) []byte {
+	if e.keyIn != keyNowhere && e.keyIn != keyInBearer && len(e.key) > 0 {
+		dst = appendField(dst, []byte("x-goog-api-key"), e.key)
+	}
+	token := e.head.bearer
+	if e.keyIn == keyInBearer {
+		token = e.key
+	}
+	if len(token) > 0 {
+		dst = append(dst, "Authorization: Bearer "...)
+		dst = append(dst, token...)
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
+}
+
+func appendField(dst, name, value []byte) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...)
+}
+
+// serverTimeout returns the time that the client gives the server for the
+// whole answer (X-Server-Timeout, seconds), 0 when it says none.
+func (e *exchange) serverTimeout() time.Duration {
+	v := bytes.TrimSpace(e.head.serverTimeout)
+	s, err := strconv.ParseFloat(string(v), 64)
+	if len(v) == 0 || err != nil || !(s > 0) || s > 1e6 {
+		return 0
+	}
+	return time.Duration(s * float64(time.Second))
+}
+
+// copyResponseHead gives the client the upstream's status and end-to-end
+// fields. Framing is left to fasthttp.
+func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.ResponseHeader) {
+	dst.SetStatusCode(src.StatusCode())
+	if m := src.StatusMessage(); len(m) > 0 {
+		dst.Header.SetStatusMessage(m)
+	}
+	named := src.Peek(fasthttp.HeaderConnection)
+	for name, value := range src.All() {
+		var buf [32]byte
+		switch string(lower(buf[:0], name)) {
+		case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
+			"te", "trailer", "transfer-encoding", "upgrade", "content-length":
+			continue
+		case "access-control-allow-origin", "access-control-expose-headers":
+			if s.cors.on() {
+				continue
+			}
+		}
+		if !hasToken(named, name) {
+			dst.Header.AddBytesKV(name, value)
+		}
+	}
+}
+
+// hasToken tells whether a comma-separated list holds token.
+func hasToken(list, token []byte) bool {
+	for part := range bytes.SplitSeq(list, []byte(",")) {
+		if bytes.EqualFold(bytes.Trim(part, " \t"), token) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,281 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// clientIdle is how long a client's keep-alive connection may be idle.
+const clientIdle = 120 * time.Second
+
+// Server is the proxy. New makes one, Serve runs it, Drain ends it.
+type Server struct {
+	cfg      Config
+	base     routing.Base
+	table    *routing.Table
+	policy   routing.Policy
+	reasons  *stream.Reasons
+	upstream *transport
+	watcher  *watcher
+	cors     cors
+	log      *slog.Logger
+	metrics  *metrics
+	http     *fasthttp.Server
+
+	draining atomic.Bool
+	mu       sync.Mutex
+	running  map[*exchange]struct{}
+	over     bool // the drain is over: what begins now is canceled at once
+}
+
+// New makes a Server of a valid configuration. Nothing listens before Serve.
+func New(cfg Config, log *slog.Logger) (*Server, error) {
+	base, err := routing.ParseBase(cfg.UpstreamURLBase)
+	if err != nil {
+		return nil, fmt.Errorf("UPSTREAM_URL_BASE: %w", err)
+	}
+	table, err := routing.NewTable(cfg.GroupMapping, cfg.DefaultGroup)
+	if err != nil {
+		return nil, fmt.Errorf("GROUP_MAPPING: %w", err)
+	}
+	w, err := newWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watch for clients that leave: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, base: base, table: table, watcher: w, log: log,
+		policy: routing.Policy{
+			MaxConsecutive: cfg.MaxConsecutiveFailures,
+			MaxAttempts:    cfg.MaxAttempts,
+			RetryAfterMax:  cfg.RetryAfterMax,
+			Backoff:        routing.Backoff{Base: cfg.RetryBaseDelay, Max: cfg.RetryMaxDelay, Rand: rand.Float64},
+		},
+		reasons:  stream.NewReasons(cfg.RetryFinishReasons),
+		upstream: newTransport(&base, &cfg, maxConns()),
+		cors:     newCORS(cfg.CORSAllowOrigin),
+		metrics:  newMetrics(table.Names()),
+		running:  map[*exchange]struct{}{},
+	}
+	s.http = s.newHTTP()
+	return s, nil
+}
+
+// newHTTP returns the fasthttp server with the settings that a streaming
+// proxy needs.
+func (s *Server) newHTTP() *fasthttp.Server {
+	// One body buffer of 100 MiB must not stay with an idle connection.
+	fasthttp.SetBodySizePoolLimit(maxPooled, maxPooled)
+	rt := router.New()
+	rt.RedirectTrailingSlash = false
+	rt.RedirectFixedPath = false
+	rt.HandleMethodNotAllowed = false
+	rt.HandleOPTIONS = false
+	rt.GET("/healthz", healthz)
+	rt.HEAD("/healthz", healthz)
+	rt.ANY("/{path:*}", s.serve)
+	rt.NotFound = s.serve
+	return &fasthttp.Server{
+		Handler:      rt.Handler,
+		ErrorHandler: s.unreadable,
+		// The head must come whole in this time; the wait for the first byte
+		// of a body gets its own.
+		ReadTimeout: s.cfg.ClientHeaderTimeout,
+		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+			return fasthttp.RequestConfig{ReadTimeout: s.cfg.ClientStallTimeout}
+		},
+		IdleTimeout:    clientIdle,
+		ReadBufferSize: s.cfg.MaxHeaderBytes,
+		// All bodies are streams: the exchange reads them, see request_body.go.
+		StreamRequestBody:            true,
+		MaxRequestBodySize:           1,
+		DisablePreParseMultipartForm: true,
+		// What passes through keeps its names, its server and its date.
+		DisableHeaderNamesNormalizing: true,
+		NoDefaultServerHeader:         true,
+		NoDefaultDate:                 true,
+		NoDefaultContentType:          true,
+		SecureErrorLogMessage:         true,
+		CloseOnShutdown:               true,
+		Logger:                        quiet{},
+	}
+}
+
+// quiet drops what fasthttp logs: it repeats what the exchange's own line
+// says, and it quotes what clients send.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+func healthz(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("ok\n") }
+
+// serve answers one request of the public listener.
+func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+	e := s.begin(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked("serve", p)
+			e.streaming = false
+			e.refuse(ctx, refuse(500, "the proxy failed to serve this request"))
+			ctx.SetConnectionClose()
+		}
+		if !e.streaming {
+			e.finish()
+		}
+	}()
+	if r := e.admit(ctx); r != nil {
+		e.refuse(ctx, r)
+		ctx.SetConnectionClose()
+		return
+	}
+	if s.cors.on() && string(e.method) == "OPTIONS" && len(e.head.origin) > 0 && len(e.head.wantMethod) > 0 {
+		s.cors.preflight(ctx, &e.head)
+		e.record.status = 204
+		return
+	}
+	if e.isHealed() {
+		s.heal(ctx, e)
+		return
+	}
+	e.record.kind = kindRelay
+	s.relay(ctx, e)
+}
+
+// unreadable answers what fasthttp could not read as a request.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	r := refuse(400, "the request cannot be read as HTTP/1.1")
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		r = refuse(431, fmt.Sprintf("the request head is larger than %d bytes", s.cfg.MaxHeaderBytes))
+	case isTimeout(err):
+		r = refuse(408, "the request did not arrive in time")
+	}
+	writeFailure(ctx, r.status, r.message)
+	s.metrics.requests.WithLabelValues("", kindNames[kindRefused], codeClass(r.status)).Inc()
+	s.log.Info("request", "kind", kindNames[kindRefused], "status", r.status, "note", r.message)
+}
+
+// recovered ends a panic: it is counted and logged, and becomes *err.
+func (s *Server) recovered(where string, err *error) {
+	if p := recover(); p != nil {
+		s.panicked(where, p)
+		if err != nil {
+			*err = errors.New("panic in " + where)
+		}
+	}
+}
+
+// panicked logs a panic. Its value is not logged: it may hold bytes of a
+// request; the stack holds none.
+func (s *Server) panicked(where string, p any) {
+	s.metrics.panics.Inc()
+	kind := fmt.Sprintf("%T", p)
+	if err, ok := p.(interface{ RuntimeError() }); ok {
+		kind = fmt.Sprint(err)
+	}
+	s.log.Error("panic", "in", where, "value", kind, "stack", string(debug.Stack()))
+}
+
+// enter and leave keep the set of running exchanges.
+func (s *Server) enter(e *exchange) {
+	s.metrics.open.Inc()
+	s.mu.Lock()
+	s.running[e] = struct{}{}
+	over := s.over
+	s.mu.Unlock()
+	if over {
+		e.cancel(causeDrain)
+	}
+}
+
+func (s *Server) leave(e *exchange) {
+	s.mu.Lock()
+	delete(s.running, e)
+	s.mu.Unlock()
+}
+
+// Running returns the number of requests being served.
+func (s *Server) Running() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.running)
+}
+
+// Serve serves l until Drain. It returns nil when the listener was closed by
+// Drain.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.Serve(clientListener{Listener: l, stall: s.cfg.ClientStallTimeout})
+	if s.draining.Load() {
+		return nil
+	}
+	return err
+}
+
+// drainPoll is how often a drain looks whether it is done.
+const drainPoll = 20 * time.Millisecond
+
+// lastMoment is how long streams that are ended by a drain get to say so.
+const lastMoment = 5 * time.Second
+
+// Drain stops accepting, lets running requests finish until ctx is done, then
+// ends the rest as interrupted streams are ended, and closes everything.
+func (s *Server) Drain(ctx context.Context) {
+	s.draining.Store(true)
+	stop, cancel := context.WithCancel(context.Background())
+	closed := make(chan struct{})
+	go func() {
+		// Closes the listeners and idle connections, again and again.
+		s.http.ShutdownWithContext(stop)
+		close(closed)
+	}()
+	s.awaitIdle(ctx)
+	s.mu.Lock()
+	s.over = true
+	rest := len(s.running)
+	for e := range s.running {
+		e.cancel(causeDrain)
+	}
+	s.mu.Unlock()
+	if rest > 0 {
+		s.log.Warn("drain is over, ending what still runs", "requests", rest)
+	}
+	last, cancelLast := context.WithTimeout(context.Background(), lastMoment)
+	s.awaitIdle(last)
+	cancelLast()
+	// The last bytes of the last responses are on their way through fasthttp.
+	select {
+	case <-closed:
+	case <-time.After(200 * time.Millisecond):
+	}
+	cancel()
+	<-closed
+	s.watcher.close()
+	s.upstream.hc.CloseIdleConnections()
+}
+
+// awaitIdle returns when no request runs any more, or ctx is done.
+func (s *Server) awaitIdle(ctx context.Context) {
+	t := time.NewTicker(drainPoll)
+	defer t.Stop()
+	for s.Running() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"strings"
+	"time"
+)
+
+// Setting describes one setting for whoever documents it.
+type Setting struct {
+	// Name is the environment variable; a YAML file has it in lower case.
+	Name string
+	// Default is the value of a proxy that is told nothing, as one would
+	// write it.
+	Default string
+	// Meaning is a phrase in plain text.
+	Meaning string
+}
+
+// Settings returns all settings in the order in which they are documented.
+func Settings() []Setting {
+	list := make([]Setting, len(settingTable))
+	for i, s := range settingTable {
+		list[i] = Setting{Name: s.name, Default: s.def, Meaning: s.meaning}
+	}
+	return list
+}
+
+// setting is a row of the table that drives the defaults, the environment, the
+// file and the documentation.
+type setting struct {
+	name    string
+	def     string
+	meaning string
+	codec
+	// shape says what else than a single value a YAML file may hold.
+	shape shape
+}
+
+// key returns the setting's name in a YAML file.
+func (s *setting) key() string { return strings.ToLower(s.name) }
+
+// codec ties a setting's text to its field.
+type codec struct {
+	// parse sets the field, or returns what is wrong with the text, without
+	// repeating it, as a phrase that follows it. The error may join several.
+	parse func(c *Config, text string) error
+	// format returns a text that parse takes back.
+	format func(c *Config) string
+}
+
+type shape uint8
+
+const (
+	shapeScalar shape = iota
+	shapeList
+	shapeMapping
+)
+
+const (
+	defaultFinishReasons = "SAFETY,RECITATION,LANGUAGE,OTHER,MALFORMED_FUNCTION_CALL,MALFORMED_RESPONSE,UNEXPECTED_TOOL_CALL,FINISH_REASON_UNSPECIFIED"
+
+	defaultContinuePrompt = "Your previous message was cut off before it was complete. " +
+		"Continue it from exactly the point where it stopped. " +
+		"Begin directly with the next characters, do not repeat anything already written, " +
+		"do not add an introduction, apology or comment, and keep the same language, style and formatting."
+)
+
+var settingTable = []setting{
+	{name: "LISTEN_ADDR", def: ":8080",
+		meaning: "address of the public listener: [host]:port or unix:/path",
+		codec:   addressCodec(func(c *Config) *string { return &c.ListenAddr }, false)},
+	{name: "ADMIN_ADDR", def: "127.0.0.1:9090",
+		meaning: "address of health, metrics and pprof, never on the public listener; empty turns it off",
+		codec:   addressCodec(func(c *Config) *string { return &c.AdminAddr }, true)},
+	{name: "UPSTREAM_URL_BASE", def: "https://generativelanguage.googleapis.com",
+		meaning: "scheme://host[:port][/path] of the upstream",
+		codec:   baseCodec},
+	{name: "GROUP_MAPPING", def: `{"default":""}`, shape: shapeMapping,
+		meaning: "JSON object of group name to the path put between the base and the client's path",
+		codec:   groupsCodec},
+	{name: "DEFAULT_GROUP", def: "default",
+		meaning: "group of requests that name none; must be a key of GROUP_MAPPING",
+		codec:   groupNameCodec},
+	{name: "MAX_CONSECUTIVE_FAILURES", def: "5",
+		meaning: "interruptions in a row, with no new answer text between them, that are retried; 0 turns healing off",
+		codec:   intCodec(func(c *Config) *int { return &c.MaxConsecutiveFailures }, 0, 1000)},
+	{name: "MAX_ATTEMPTS", def: "30",
+		meaning: "attempts per client request, progress or not",
+		codec:   intCodec(func(c *Config) *int { return &c.MaxAttempts }, 1, 10_000)},
+	{name: "RETRY_BASE_DELAY", def: "250ms",
+		meaning: "upper end of the random wait before the first retry; it doubles with each failure",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.RetryBaseDelay }, true)},
+	{name: "RETRY_MAX_DELAY", def: "8s",
+		meaning: "upper end of the random wait before any retry; at least RETRY_BASE_DELAY",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.RetryMaxDelay }, true)},
+	{name: "RETRY_AFTER_MAX", def: "30s",
+		meaning: "longest wait the upstream may ask for; a request told to wait longer is not retried",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.RetryAfterMax }, true)},
+	{name: "CONNECT_TIMEOUT", def: "10s",
+		meaning: "dial and TLS handshake",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.ConnectTimeout }, false)},
+	{name: "FIRST_EVENT_TIMEOUT", def: "5m",
+		meaning: "request sent to first event; the client's X-Server-Timeout lowers it",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.FirstEventTimeout }, false)},
+	{name: "STALL_TIMEOUT", def: "90s",
+		meaning: "silence between two reads of a stream that has begun",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.StallTimeout }, false)},
+	{name: "CLIENT_HEADER_TIMEOUT", def: "10s",
+		meaning: "time a client has for a request's head",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.ClientHeaderTimeout }, false)},
+	{name: "CLIENT_STALL_TIMEOUT", def: "60s",
+		meaning: "silence of a client while its body is read, or while it does not take what is written",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.ClientStallTimeout }, false)},
+	{name: "MAX_HEADER_BYTES", def: "32768",
+		meaning: "size of request heads and upstream response heads; more is 431 or 502",
+		codec:   intCodec(func(c *Config) *int { return &c.MaxHeaderBytes }, 4<<10, 1<<20)},
+	{name: "DRAIN_TIMEOUT", def: "5m",
+		meaning: "time after SIGTERM before running streams are ended",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.DrainTimeout }, true)},
+	{name: "STREAM_DEADLINE", def: "30m",
+		meaning: "one client request, all attempts and waits together",
+		codec:   durationCodec(func(c *Config) *time.Duration { return &c.StreamDeadline }, false)},
+	{name: "MAX_BODY_BYTES", def: "134217728",
+		meaning: "size of request bodies that must be held for a retry; more is 413",
+		codec:   intCodec(func(c *Config) *int { return &c.MaxBodyBytes }, 1<<10, 1<<30)},
+	{name: "MAX_TRANSCRIPT_BYTES", def: "4194304",
+		meaning: "size of an answer past which its stream goes on but can no longer be healed",
+		codec:   intCodec(func(c *Config) *int { return &c.MaxTranscriptBytes }, 1<<10, 1<<30)},
+	{name: "RETRY_FINISH_REASONS", def: defaultFinishReasons, shape: shapeList,
+		meaning: "finish reasons treated as interruptions; empty for none",
+		codec:   finishReasonsCodec},
+	{name: "CONTINUE_PROMPT", def: defaultContinuePrompt,
+		meaning: "the user turn of a continuation, at most 4096 bytes",
+		codec:   promptCodec},
+	{name: "CORS_ALLOW_ORIGIN", def: "*",
+		meaning: "* or a comma-separated list of origins that browsers may call from; empty sends no CORS headers",
+		codec:   originsCodec},
+	{name: "DEBUG_MODE", def: "false",
+		meaning: "true logs a line for each attempt and seam",
+		codec:   boolCodec(func(c *Config) *bool { return &c.DebugMode })},
+	{name: "LOG_FORMAT", def: "text",
+		meaning: "text or json",
+		codec:   logFormatCodec},
+}

@@ -1,0 +1,178 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+)
+
+// idleUpstream is how long a connection may lie in the pool. It is below what
+// the API's front ends allow, so that they rarely close one under a request.
+const idleUpstream = 60 * time.Second
+
+// maxInterim is how many 1xx responses may come before the real one.
+const maxInterim = 10
+
+// transport sends requests on the connections of a fasthttp.HostClient. It
+// takes the pool, the dialing and the parsing of response heads from there,
+// and does itself what HostClient.Do cannot: interrupt a request before its
+// response begins, limit silence instead of the whole, and tell a body that
+// ended from one that was cut.
+type transport struct {
+	hc *fasthttp.HostClient
+}
+
+func newTransport(base *routing.Base, cfg *Config, maxConns int) *transport {
+	d := dialer{connect: cfg.ConnectTimeout, stall: cfg.StallTimeout}
+	if base.TLS {
+		d.tls = &tls.Config{
+			ServerName:         base.ServerName,
+			MinVersion:         tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(256),
+			RootCAs:            cfg.rootCAs,
+		}
+	}
+	return &transport{hc: &fasthttp.HostClient{
+		Addr:                base.Addr,
+		DialTimeout:         d.dial,
+		MaxConns:            maxConns,
+		MaxIdleConnDuration: idleUpstream,
+		ReadBufferSize:      cfg.MaxHeaderBytes,
+		ConnPoolStrategy:    fasthttp.LIFO,
+	}}
+}
+
+// dialer connects to the upstream, TLS handshake included, within connect.
+type dialer struct {
+	connect, stall time.Duration
+	tls            *tls.Config
+}
+
+func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), d.connect)
+	defer cancel()
+	nd := net.Dialer{KeepAlive: 30 * time.Second}
+	c, err := nd.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDial, err)
+	}
+	if d.tls == nil {
+		return &upstreamConn{Conn: c, tcp: c}, nil
+	}
+	t := tls.Client(c, d.tls)
+	if err = t.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%w: %w", errDial, err)
+	}
+	return &upstreamConn{Conn: t, tcp: c}, nil
+}
+
+// link is a connection on loan from the pool. Exactly one of keep and drop is
+// called, once.
+type link struct {
+	conn   *upstreamConn
+	reused bool
+	keep   func()
+	drop   func()
+}
+
+// acquire takes a connection that is alive as far as can be seen. fresh asks
+// for one that has carried no request yet.
+func (t *transport) acquire(fresh bool) (link, error) {
+	for {
+		cc, err := t.hc.AcquireConn(0, false)
+		if err != nil {
+			return link{}, err
+		}
+		conn := cc.Conn().(*upstreamConn)
+		reused := !cc.LastUseTime().IsZero()
+		if reused && (fresh || conn.stale()) {
+			t.hc.CloseConn(cc)
+			continue
+		}
+		return link{
+			conn: conn, reused: reused,
+			keep: func() { t.hc.ReleaseConn(cc) },
+			drop: func() { t.hc.CloseConn(cc) },
+		}, nil
+	}
+}
+
+// readHead reads the response head that follows on l, waiting until at, and
+// skips interim responses. It returns the bytes that came behind the head, in
+// buf or in a new slice.
+func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.ResponseHeader, buf []byte) ([]byte, error) {
+	br := t.hc.AcquireReader(l.conn)
+	defer t.hc.ReleaseReader(br)
+	for range maxInterim {
+		if err := e.arm(l.conn, at); err != nil {
+			return nil, err
+		}
+		if _, err := br.Peek(1); err != nil {
+			return nil, e.readError(err, at)
+		}
+		if err := h.Read(br); err != nil {
+			return nil, t.headError(e, err, at)
+		}
+		if code := h.StatusCode(); code == 101 {
+			return nil, errBadResponse
+		} else if code >= 200 {
+			return takeBuffered(br, buf)
+		}
+		h.Reset()
+		h.DisableNormalizing()
+	}
+	return nil, errBadResponse
+}
+
+// takeBuffered moves what the reader has buffered to buf.
+func takeBuffered(br *bufio.Reader, buf []byte) ([]byte, error) {
+	b, err := br.Peek(br.Buffered())
+	if err != nil {
+		return nil, err
+	}
+	return append(buf[:0], b...), nil
+}
+
+// headError tells a head that cannot be read from one that did not come.
+func (t *transport) headError(e *exchange, err error, at time.Time) error {
+	if cause := e.err(); cause != nil {
+		return cause
+	}
+	if isTimeout(err) {
+		return e.readError(err, at)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isConnError(err) {
+		return errNoResponse
+	}
+	return errBadResponse
+}
+
+func isConnError(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op)
+}
+
+// readError says why reading an upstream failed: the exchange was canceled,
+// its deadline or the given one passed, or the connection broke.
+func (e *exchange) readError(err error, at time.Time) error {
+	if cause := e.err(); cause != nil {
+		return cause
+	}
+	if isTimeout(err) {
+		if !at.Before(e.deadline) {
+			return errDeadline
+		}
+		return errStall
+	}
+	return errNoResponse
+}

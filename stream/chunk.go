@@ -1,0 +1,267 @@
+package stream
+
+// Kinds is the set of things that the parts of a payload hold.
+type Kinds uint16
+
+// The kinds of parts. Text is answer text; Thought is a summary of thinking,
+// which is no part of the answer; the others are answers that text cannot
+// stand in for.
+const (
+	Text    Kinds = 1 << iota // answer text, not empty
+	Thought                   // thought: true
+	Call                      // functionCall
+	Media                     // inlineData, fileData
+	Code                      // executableCode, codeExecutionResult
+	Tool                      // toolCall, toolResponse, functionResponse
+	Unknown                   // a part of a kind that this program does not know
+	Token                     // candidate.continuationToken: the API's own way to go on
+	Several                   // more than one candidate, or one with an index above 0
+)
+
+// Answer are the kinds that make up an answer.
+const Answer = Text | Call | Media | Code | Tool | Unknown
+
+// Untextual are the kinds after which an answer cannot be continued by
+// sending its text back to the model.
+const Untextual = (Answer &^ Text) | Token | Several
+
+// span is a range of offsets; the zero span means absent.
+type span struct{ from, to int }
+
+func (s span) of(b []byte) []byte { return b[s.from:s.to] }
+func (s span) present() bool      { return s.to > s.from }
+
+// Chunk is what one payload says: a GenerateContentResponse
+// (https://ai.google.dev/api/generate-content#generatecontentresponse) or an
+// error object. Parse fills it in one pass; the byte slices it hands out
+// alias the payload.
+type Chunk struct {
+	Kinds Kinds
+	// Finish is candidates[0].finishReason, raw and without quotes, nil when
+	// there is none.
+	Finish []byte
+	// Blocked tells that promptFeedback.blockReason is set.
+	Blocked bool
+	// Failure tells that the payload is an error object, alone or in an array.
+	Failure bool
+	// Usage holds the counts of usageMetadata.
+	Usage Usage
+
+	payload    []byte
+	candidates span // the array
+	usage      span // the object
+	responseID span // with quotes
+	version    span // with quotes
+	body       int  // offset of the outermost object's first byte
+}
+
+// Parse reads payload, whose bytes the Chunk aliases until the next Parse. It
+// appends the text of candidates[0] to transcript, still escaped as in the payload, and
+// returns it. ok is false for what is not one JSON object; transcript then
+// comes back as it was.
+func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
+	*c = Chunk{payload: payload, Usage: noUsage}
+	p := chunkParser{c: c, b: payload, text: transcript}
+	i := skipSpace(payload, 0)
+	if i < len(payload) && payload[i] == '[' {
+		if i = p.failureArray(i); i == bad {
+			return transcript, false
+		}
+	} else if i = p.top(i); i == bad {
+		return transcript, false
+	}
+	if skipSpace(payload, i) != len(payload) {
+		return transcript, false
+	}
+	return p.text, true
+}
+
+// chunkParser walks the paths that matter and skips everything else. Its
+// methods take the offset of a value and return the offset after it, or bad.
+type chunkParser struct {
+	c    *Chunk
+	b    []byte
+	text []byte
+}
+
+// failureArray reads [{"error":…}], the form in which the API wraps an error
+// of its array surface.
+func (p *chunkParser) failureArray(i int) int {
+	i, some := arrayStart(p.b, i)
+	if i == bad || !some {
+		return bad
+	}
+	if i = p.top(i); i == bad || !p.c.Failure {
+		return bad
+	}
+	next, more := nextItem(p.b, i, ']')
+	if more {
+		return bad
+	}
+	return next
+}
+
+// top reads the outermost object.
+func (p *chunkParser) top(i int) int {
+	p.c.body = i
+	i, some := objectStart(p.b, i)
+	for some && i != bad {
+		name, v := member(p.b, i)
+		if v == bad {
+			return bad
+		}
+		if i = p.topMember(plainName(name), v); i == bad {
+			return bad
+		}
+		i, some = nextItem(p.b, i, '}')
+	}
+	return i
+}
+
+func (p *chunkParser) topMember(name []byte, v int) int {
+	switch string(name) {
+	case "candidates":
+		return p.candidates(v)
+	case "usageMetadata":
+		end := p.c.Usage.parse(p.b, v)
+		p.c.usage = span{v, end}
+		return end
+	case "responseId":
+		return p.quoted(v, &p.c.responseID)
+	case "modelVersion":
+		return p.quoted(v, &p.c.version)
+	case "promptFeedback":
+		return p.feedback(v)
+	case "error":
+		p.c.Failure = !isNull(p.b, v)
+	}
+	return skipValue(p.b, v, 1)
+}
+
+// quoted notes where a string is; any other value is skipped.
+func (p *chunkParser) quoted(v int, s *span) int {
+	end := skipValue(p.b, v, 1)
+	if end != bad && p.b[v] == '"' {
+		*s = span{v, end}
+	}
+	return end
+}
+
+func (p *chunkParser) feedback(v int) int {
+	if isNull(p.b, v) {
+		return skipValue(p.b, v, 1)
+	}
+	i, some := objectStart(p.b, v)
+	for some && i != bad {
+		name, v := member(p.b, i)
+		if v == bad {
+			return bad
+		}
+		if string(plainName(name)) == "blockReason" && !isNull(p.b, v) {
+			p.c.Blocked = true
+		}
+		if i = skipValue(p.b, v, 2); i == bad {
+			return bad
+		}
+		i, some = nextItem(p.b, i, '}')
+	}
+	return i
+}
+
+func (p *chunkParser) candidates(v int) int {
+	if isNull(p.b, v) {
+		return skipValue(p.b, v, 1)
+	}
+	i, some := arrayStart(p.b, v)
+	for n := 0; some && i != bad; n++ {
+		finish, text := p.c.Finish, p.text
+		if i = p.candidate(i); i == bad {
+			return bad
+		}
+		if n > 0 {
+			// The answer is the first candidate's alone.
+			p.c.Kinds |= Several
+			p.c.Finish, p.text = finish, text
+		}
+		i, some = nextItem(p.b, i, ']')
+	}
+	p.c.candidates = span{v, i}
+	return i
+}
+
+func (p *chunkParser) candidate(v int) int {
+	i, some := objectStart(p.b, v)
+	for some && i != bad {
+		name, v := member(p.b, i)
+		if v == bad {
+			return bad
+		}
+		if i = p.candidateMember(plainName(name), v); i == bad {
+			return bad
+		}
+		i, some = nextItem(p.b, i, '}')
+	}
+	return i
+}
+
+func (p *chunkParser) candidateMember(name []byte, v int) int {
+	end := bad
+	switch string(name) {
+	case "content":
+		return p.content(v)
+	case "finishReason":
+		if end = skipValue(p.b, v, 3); end != bad && p.b[v] == '"' && end-v > 2 {
+			p.c.Finish = plainName(p.b[v+1 : end-1])
+		}
+		return end
+	case "index":
+		if end = skipValue(p.b, v, 3); end != bad && string(p.b[v:end]) != "0" && !isNull(p.b, v) {
+			p.c.Kinds |= Several
+		}
+		return end
+	case "continuationToken":
+		if !isNull(p.b, v) {
+			p.c.Kinds |= Token
+		}
+	}
+	return skipValue(p.b, v, 3)
+}
+
+func (p *chunkParser) content(v int) int {
+	if isNull(p.b, v) {
+		return skipValue(p.b, v, 3)
+	}
+	i, some := objectStart(p.b, v)
+	for some && i != bad {
+		name, v := member(p.b, i)
+		if v == bad {
+			return bad
+		}
+		if string(plainName(name)) == "parts" && !isNull(p.b, v) {
+			i = p.parts(v)
+		} else {
+			i = skipValue(p.b, v, 4)
+		}
+		if i == bad {
+			return bad
+		}
+		i, some = nextItem(p.b, i, '}')
+	}
+	return i
+}
+
+func (p *chunkParser) parts(v int) int {
+	i, some := arrayStart(p.b, v)
+	for some && i != bad {
+		var pt part
+		if i = pt.parse(p.b, i); i == bad {
+			return bad
+		}
+		p.c.Kinds |= pt.kinds
+		if pt.kinds&Text != 0 {
+			p.text = append(p.text, pt.text.of(p.b)...)
+		}
+		i, some = nextItem(p.b, i, ']')
+	}
+	return i
+}

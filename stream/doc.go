@@ -1,0 +1,36 @@
+// Package stream knows the bytes of a Gemini answer and nothing else: it cuts
+// server-sent events out of a byte stream, reads what one event says, keeps
+// the record of what a client was given, decides whether an answer is
+// complete, and writes the request that asks a model to go on.
+//
+// It has no network, no clock, no goroutine and no log. Bytes go in, bytes
+// and verdicts come out; package proxy moves them.
+//
+// The life of one event:
+//
+//	Scanner.Next   cuts one event out of the bytes read so far (aliases them)
+//	Chunk.Parse    one pass over its JSON: finish, text, parts, usage, error
+//	Splice.Take    decides: deliver, hold back, or call the attempt over
+//	               and appends to the outgoing bytes what the client may see
+//	Transcript     remembers the answer text that was delivered
+//
+// and of one interruption:
+//
+//	Splice.End             says how the attempt ended, by content
+//	AppendContinuation     edits the client's own request so that the model
+//	                       goes on from the transcript
+//	Splice.NextAttempt     the events that follow belong to one response:
+//	                       first responseId, summed usage, thoughts once
+//	Splice.AppendGiveUp    when there is nothing more to try: the held event
+//	                       or the error that every known client notices
+//
+// States of a Splice:
+//
+//	relaying --finish--> finished --end of body--> done
+//	    |  ^
+//	    |  +--NextAttempt--+
+//	    +--interruption----+--> given up
+//
+// Nothing here is safe for concurrent use; one goroutine owns a value at a
+// time. Every result that aliases an argument says so.
+package stream

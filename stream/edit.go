@@ -1,0 +1,147 @@
+package stream
+
+// appendChunk appends the event that was parsed last as the client may see
+// it: to the byte while the attempt is the first that delivers, edited after.
+// An event of which nothing is left appends nothing.
+func (s *Splice) appendChunk(dst []byte) []byte {
+	// Fast path.
+	if !s.attempt.spliced {
+		return AppendEvent(dst, s.chunk.payload)
+	}
+	return s.appendEdited(dst)
+}
+
+// edit replaces a range of a payload.
+type edit struct {
+	span
+	with []byte
+}
+
+// editor collects edits in the order of their ranges and applies them.
+type editor struct {
+	edits [4]edit
+	n     int
+}
+
+func (e *editor) replace(at span, with []byte) {
+	i := e.n
+	for i > 0 && e.edits[i-1].from > at.from {
+		e.edits[i] = e.edits[i-1]
+		i--
+	}
+	e.edits[i] = edit{at, with}
+	e.n++
+}
+
+func (e *editor) append(dst, payload []byte) []byte {
+	at := 0
+	for _, ed := range e.edits[:e.n] {
+		dst = append(dst, payload[at:ed.from]...)
+		dst = append(dst, ed.with...)
+		at = ed.to
+	}
+	return append(dst, payload[at:]...)
+}
+
+// appendEdited appends an event of a later attempt. Its bytes change only
+// where the whole response must say one thing. This is the rare path, it
+// allocates.
+func (s *Splice) appendEdited(dst []byte) []byte {
+	c := &s.chunk
+	var e editor
+	if s.attempt.mute && c.Kinds&Thought != 0 {
+		candidates, left := appendWithoutThoughts(nil, c.candidates.of(c.payload))
+		if !left && c.Finish == nil {
+			return dst
+		}
+		e.replace(c.candidates, candidates)
+	}
+	if c.responseID.present() && len(s.responseID) > 0 {
+		e.replace(c.responseID, s.responseID)
+	}
+	if c.version.present() && len(s.version) > 0 {
+		e.replace(c.version, s.version)
+	}
+	switch final := c.Finish != nil; {
+	case c.usage.present() && (c.Usage.known || final):
+		e.replace(c.usage, s.tally.appendUsage(nil, c, s.attempt.usage))
+	case final && !c.usage.present() && s.tally.prompt >= 0:
+		usage := s.tally.appendUsage([]byte(`"usageMetadata": `), c, s.attempt.usage)
+		e.replace(span{c.body + 1, c.body + 1}, append(usage, ','))
+	}
+	return AppendEvent(dst, e.append(nil, c.payload))
+}
+
+// appendWithoutThoughts appends the candidates array without its thought
+// parts. left tells whether any other part is there; a candidate that loses
+// all of its parts gets an empty text, since clients drop a turn that ends in
+// a candidate without parts.
+func appendWithoutThoughts(dst, candidates []byte) (out []byte, left bool) {
+	at := 0
+	walkParts(candidates, func(parts span) {
+		dst = append(dst, candidates[at:parts.from]...)
+		at = parts.to
+		n := len(dst)
+		dst = append(dst, '[')
+		i, some := arrayStart(candidates, parts.from)
+		for some && i != bad {
+			var pt part
+			from := i
+			if i = pt.parse(candidates, i); i == bad {
+				return
+			}
+			if pt.kinds&Thought == 0 {
+				if len(dst) > n+1 {
+					dst = append(dst, ',')
+				}
+				dst = append(dst, candidates[from:i]...)
+				left = true
+			}
+			i, some = nextItem(candidates, i, ']')
+		}
+		if len(dst) == n+1 {
+			dst = append(dst, `{"text": ""}`...)
+		}
+		dst = append(dst, ']')
+	})
+	return append(dst, candidates[at:]...), left
+}
+
+// walkParts calls f with the range of each candidate's content.parts array.
+func walkParts(candidates []byte, f func(parts span)) {
+	i, some := arrayStart(candidates, 0)
+	for some && i != bad {
+		walkMembers(candidates, i, func(name []byte, content span) {
+			if string(name) != "content" || isNull(candidates, content.from) {
+				return
+			}
+			walkMembers(candidates, content.from, func(name []byte, parts span) {
+				if string(name) == "parts" && !isNull(candidates, parts.from) {
+					f(parts)
+				}
+			})
+		})
+		if i = skipValue(candidates, i, 0); i == bad {
+			return
+		}
+		i, some = nextItem(candidates, i, ']')
+	}
+}
+
+// walkMembers calls f with the name and the range of the value of each member
+// of the object at i. It returns the offset after the object, or bad.
+func walkMembers(b []byte, i int, f func(name []byte, value span)) int {
+	i, some := objectStart(b, i)
+	for some && i != bad {
+		name, v := member(b, i)
+		if v == bad {
+			return bad
+		}
+		if i = skipValue(b, v, 0); i == bad {
+			return bad
+		}
+		f(plainName(name), span{v, i})
+		i, some = nextItem(b, i, '}')
+	}
+	return i
+}

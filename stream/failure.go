@@ -1,0 +1,117 @@
+package stream
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fastjson"
+)
+
+// Failure is an error of the API (https://google.aip.dev/193): the object
+// under "error" of an error body or of an error in a stream.
+type Failure struct {
+	Code    int    // HTTP status code, from status when the body named none
+	Status  string // google.rpc.Code name
+	Message string
+	// Delay is the google.rpc.RetryInfo retryDelay; HasDelay tells whether
+	// there was one.
+	Delay    time.Duration
+	HasDelay bool
+}
+
+// codes are the HTTP status codes of google.rpc.Code names
+// (https://cloud.google.com/apis/design/errors#handling_errors).
+var codes = map[string]int{
+	"CANCELLED": 499, "UNKNOWN": 500, "INVALID_ARGUMENT": 400, "DEADLINE_EXCEEDED": 504,
+	"NOT_FOUND": 404, "ALREADY_EXISTS": 409, "PERMISSION_DENIED": 403, "UNAUTHENTICATED": 401,
+	"RESOURCE_EXHAUSTED": 429, "FAILED_PRECONDITION": 400, "ABORTED": 409, "OUT_OF_RANGE": 400,
+	"UNIMPLEMENTED": 501, "INTERNAL": 500, "UNAVAILABLE": 503, "DATA_LOSS": 500,
+}
+
+var failureParsers fastjson.ParserPool
+
+// ParseFailure reads an error body, alone or as the only element of an array.
+// ok is false when body is no such thing; the result owns its memory.
+func ParseFailure(body []byte) (f Failure, ok bool) {
+	p := failureParsers.Get()
+	defer failureParsers.Put(p)
+	v, err := p.ParseBytes(body)
+	if err != nil {
+		return Failure{}, false
+	}
+	if list, err := v.Array(); err == nil && len(list) == 1 {
+		v = list[0]
+	}
+	e := v.Get("error")
+	if e == nil || e.Type() == fastjson.TypeNull {
+		return Failure{}, false
+	}
+	f.Status = string(e.GetStringBytes("status"))
+	f.Message = string(e.GetStringBytes("message"))
+	f.Code = failureCode(e.Get("code"), f.Status)
+	for _, d := range e.GetArray("details") {
+		if strings.HasSuffix(string(d.GetStringBytes("@type")), "google.rpc.RetryInfo") {
+			f.Delay, f.HasDelay = retryDelay(d.Get("retryDelay"))
+		}
+	}
+	return f, true
+}
+
+func failureCode(v *fastjson.Value, status string) int {
+	if v != nil {
+		if n, err := v.Int(); err == nil && n >= 400 && n <= 599 {
+			return n
+		}
+		if s, err := v.StringBytes(); err == nil {
+			if n, err := strconv.Atoi(string(s)); err == nil && n >= 400 && n <= 599 {
+				return n
+			}
+		}
+	}
+	if n, ok := codes[status]; ok {
+		return n
+	}
+	return 500
+}
+
+// retryDelay reads a google.protobuf.Duration in its JSON form, "1.5s", or as
+// the object with seconds and nanos that some gateways write.
+func retryDelay(v *fastjson.Value) (time.Duration, bool) {
+	if v == nil {
+		return 0, false
+	}
+	s, ok := delaySeconds(v)
+	if !ok || !(s >= 0) {
+		return 0, false
+	}
+	const most = 1 << 30 // seconds; anything above is "much too long" all the same
+	return time.Duration(min(s, most) * float64(time.Second)), true
+}
+
+func delaySeconds(v *fastjson.Value) (s float64, ok bool) {
+	if v.Type() != fastjson.TypeObject {
+		num, isSeconds := strings.CutSuffix(string(v.GetStringBytes()), "s")
+		s, err := strconv.ParseFloat(num, 64)
+		return s, isSeconds && err == nil
+	}
+	nanos, seconds := v.GetFloat64("nanos")/1e9, v.Get("seconds")
+	if seconds == nil {
+		return nanos, v.Exists("nanos")
+	}
+	// The JSON mapping of 64-bit numbers is a string of digits.
+	s, err := strconv.ParseFloat(strings.Trim(seconds.String(), `"`), 64)
+	return s + nanos, err == nil
+}
+
+// AppendFailure appends an error body in the API's form, on one line. "error"
+// comes first and code is a number, since clients look for just that.
+func AppendFailure(dst []byte, code int, status, message string) []byte {
+	dst = append(dst, `{"error": {"code": `...)
+	dst = strconv.AppendInt(dst, int64(code), 10)
+	dst = append(dst, `,"message": `...)
+	dst = AppendJSONString(dst, []byte(message))
+	dst = append(dst, `,"status": `...)
+	dst = AppendJSONString(dst, []byte(status))
+	return append(dst, "}}"...)
+}

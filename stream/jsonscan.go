@@ -1,0 +1,210 @@
+package stream
+
+import "bytes"
+
+// maxDepth bounds the nesting of JSON that is looked at. Deeper input is
+// malformed to us: the API itself refuses it far earlier, and recursion that
+// an upstream controls must end somewhere.
+const maxDepth = 256
+
+// bad is the offset that every scanning function returns for malformed input.
+const bad = -1
+
+// skipSpace returns the offset of the first byte at or after i that is not
+// JSON white space (RFC 8259 section 2).
+func skipSpace(b []byte, i int) int {
+	// Fast path.
+	if i < len(b) && b[i] > ' ' {
+		return i
+	}
+	return skipSpaceSlow(b, i)
+}
+
+func skipSpaceSlow(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// skipString returns the offset after the string whose opening quote is at i,
+// or bad. It finds the end only; what is inside may hold bytes that JSON
+// forbids (see AppendSafe).
+func skipString(b []byte, i int) int {
+	if i >= len(b) || b[i] != '"' {
+		return bad
+	}
+	i++
+	for {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return bad
+		}
+		end := i + n
+		// An odd number of backslashes before the quote escapes it.
+		k := end
+		for k > i && b[k-1] == '\\' {
+			k--
+		}
+		if (end-k)&1 == 0 {
+			return end + 1
+		}
+		i = end + 1
+	}
+}
+
+// skipValue returns the offset after the JSON value that starts at i, which
+// must not be white space, or bad.
+func skipValue(b []byte, i, depth int) int {
+	if i >= len(b) {
+		return bad
+	}
+	switch c := b[i]; {
+	case c == '"':
+		return skipString(b, i)
+	case c == '{':
+		return skipContainer(b, i, depth, '}')
+	case c == '[':
+		return skipContainer(b, i, depth, ']')
+	case c == '-' || c >= '0' && c <= '9':
+		return skipNumber(b, i)
+	default:
+		return skipLiteral(b, i)
+	}
+}
+
+// skipContainer skips the object or array that opens at i and closes with end.
+func skipContainer(b []byte, i, depth int, end byte) int {
+	if depth >= maxDepth {
+		return bad
+	}
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == end {
+		return i + 1
+	}
+	for {
+		if end == '}' {
+			if _, i = member(b, i); i == bad {
+				return bad
+			}
+		}
+		if i = skipValue(b, i, depth+1); i == bad {
+			return bad
+		}
+		more := false
+		if i, more = nextItem(b, i, end); i == bad || !more {
+			return i
+		}
+	}
+}
+
+// member reads a member name at i and returns its raw bytes without quotes,
+// which alias b, and the offset of the member's value; the offset is bad when
+// the input is malformed.
+func member(b []byte, i int) (name []byte, value int) {
+	j := skipString(b, i)
+	if j == bad {
+		return nil, bad
+	}
+	name = b[i+1 : j-1]
+	j = skipSpace(b, j)
+	if j >= len(b) || b[j] != ':' {
+		return nil, bad
+	}
+	return name, skipSpace(b, j+1)
+}
+
+// nextItem is called after a value inside a container that closes with end.
+// more tells that another item starts at the returned offset; without it the
+// offset is the one after the container.
+func nextItem(b []byte, i int, end byte) (next int, more bool) {
+	i = skipSpace(b, i)
+	if i >= len(b) {
+		return bad, false
+	}
+	switch b[i] {
+	case ',':
+		return skipSpace(b, i+1), true
+	case end:
+		return i + 1, false
+	}
+	return bad, false
+}
+
+func skipNumber(b []byte, i int) int {
+	if b[i] == '-' {
+		i++
+	}
+	digits := i
+	for i < len(b) {
+		c := b[i]
+		if c >= '0' && c <= '9' || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-' {
+			i++
+			continue
+		}
+		break
+	}
+	if i == digits || b[digits] < '0' || b[digits] > '9' || b[i-1] < '0' || b[i-1] > '9' {
+		return bad
+	}
+	if b[digits] == '0' && i > digits+1 && b[digits+1] >= '0' && b[digits+1] <= '9' {
+		return bad
+	}
+	return i
+}
+
+func skipLiteral(b []byte, i int) int {
+	for _, lit := range [...]string{"true", "false", "null"} {
+		if len(b)-i >= len(lit) && string(b[i:i+len(lit)]) == lit {
+			return i + len(lit)
+		}
+	}
+	return bad
+}
+
+// objectStart returns the offset of the first member name of the object at i,
+// and whether there is one; bad when there is no object at i. For an empty
+// object the offset is the one after it.
+func objectStart(b []byte, i int) (first int, some bool) {
+	return containerStart(b, i, '{', '}')
+}
+
+// arrayStart is objectStart for arrays.
+func arrayStart(b []byte, i int) (first int, some bool) {
+	return containerStart(b, i, '[', ']')
+}
+
+func containerStart(b []byte, i int, open, end byte) (first int, some bool) {
+	if i >= len(b) || b[i] != open {
+		return bad, false
+	}
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == end {
+		return i + 1, false
+	}
+	return i, true
+}
+
+// isNull tells whether the value at i is null, which the API's JSON mapping
+// treats as an absent field.
+func isNull(b []byte, i int) bool {
+	return len(b)-i >= 4 && string(b[i:i+4]) == "null"
+}
+
+// plainName returns a member name with its escapes resolved. Names hold
+// escapes only when somebody hides something, so this is the only place that
+// pays for them; the result aliases name when it holds none.
+func plainName(name []byte) []byte {
+	// Fast path.
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name
+	}
+	return AppendUnescaped(nil, name)
+}
+
+// valid tells whether b is one JSON value with nothing but white space around
+// it.
+func valid(b []byte) bool {
+	i := skipValue(b, skipSpace(b, 0), 0)
+	return i != bad && skipSpace(b, i) == len(b)
+}

@@ -1,0 +1,57 @@
+package stream
+
+// part is one element of content.parts
+// (https://ai.google.dev/api/caching#Part).
+type part struct {
+	kinds Kinds
+	text  span // the inside of the text member, when kinds holds Text
+}
+
+// parse reads the part at v and returns the offset after it, or bad.
+func (pt *part) parse(b []byte, v int) int {
+	i, some := objectStart(b, v)
+	for some && i != bad {
+		name, v := member(b, i)
+		if v == bad {
+			return bad
+		}
+		if i = skipValue(b, v, 6); i == bad {
+			return bad
+		}
+		if !isNull(b, v) {
+			pt.member(plainName(name), b, v, i)
+		}
+		i, some = nextItem(b, i, '}')
+	}
+	if pt.kinds&Thought != 0 {
+		// A thought is a thought, whatever else the part holds.
+		pt.kinds = Thought
+	}
+	return i
+}
+
+func (pt *part) member(name, b []byte, v, end int) {
+	switch string(name) {
+	case "text":
+		if b[v] == '"' && end-v > 2 {
+			pt.kinds |= Text
+			pt.text = span{v + 1, end - 1}
+		}
+	case "thought":
+		if b[v] == 't' {
+			pt.kinds |= Thought
+		}
+	case "functionCall":
+		pt.kinds |= Call
+	case "inlineData", "fileData":
+		pt.kinds |= Media
+	case "executableCode", "codeExecutionResult":
+		pt.kinds |= Code
+	case "functionResponse", "toolCall", "toolResponse":
+		pt.kinds |= Tool
+	case "thoughtSignature", "videoMetadata", "partMetadata", "mediaResolution":
+		// These describe a part and are none.
+	default:
+		pt.kinds |= Unknown
+	}
+}

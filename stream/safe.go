@@ -1,0 +1,78 @@
+package stream
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// Bytes that are legal in UTF-8 JSON, or that lenient parsers let through,
+// and at which the line splitters of real clients break: C0 controls, and
+// U+0085, U+2028 and U+2029 in their UTF-8 form. TAB breaks none of them, but
+// inside a string JSON forbids it.
+var (
+	nextLine  = []byte("\xc2\x85")
+	lineSeps  = []byte("\xe2\x80\xa8")
+	paraSeps  = []byte("\xe2\x80\xa9")
+	dataField = []byte("data: ")
+	eventEnd  = []byte("\r\n\r\n")
+)
+
+// isSafe tells whether payload, a JSON text, can be written as one data line
+// that every known client reads.
+func isSafe(payload []byte) bool {
+	for _, c := range payload {
+		if c < ' ' {
+			return false
+		}
+	}
+	return bytes.Index(payload, lineSeps) < 0 && bytes.Index(payload, paraSeps) < 0 &&
+		bytes.Index(payload, nextLine) < 0
+}
+
+// AppendEvent appends payload, a JSON text, as one event in the only form
+// that every Gemini client takes: "data: ", one line, CR LF CR LF. A payload
+// that is safe already is copied to the byte; in any other, line breaks
+// between tokens become spaces and characters inside strings at which a
+// client would break are escaped, which changes no value.
+func AppendEvent(dst, payload []byte) []byte {
+	dst = append(dst, dataField...)
+	if isSafe(payload) {
+		dst = append(dst, payload...)
+	} else {
+		dst = appendOneLine(dst, payload)
+	}
+	return append(dst, eventEnd...)
+}
+
+// appendOneLine is the slow path of AppendEvent.
+func appendOneLine(dst, payload []byte) []byte {
+	inString := false
+	for i := 0; i < len(payload); i++ {
+		c := payload[i]
+		rest := payload[i:]
+		switch {
+		case inString && c == '\\' && i+1 < len(payload):
+			// What JSON knows no escape for loses the backslash only.
+			if next := payload[i+1]; next >= ' ' && next < utf8.RuneSelf {
+				dst = append(dst, c, next)
+				i++
+			}
+		case c == '"':
+			inString = !inString
+			dst = append(dst, c)
+		case c < ' ' && !inString:
+			dst = append(dst, ' ')
+		case c < ' ':
+			dst = appendEscapedByte(dst, c)
+		case bytes.HasPrefix(rest, nextLine):
+			dst = appendUnicodeEscape(dst, 0x85)
+			i++
+		case bytes.HasPrefix(rest, lineSeps), bytes.HasPrefix(rest, paraSeps):
+			dst = appendUnicodeEscape(dst, 0x2000|uint16(payload[i+2]-0x80))
+			i += 2
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}

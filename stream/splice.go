@@ -1,0 +1,306 @@
+package stream
+
+// Splice makes one response out of the attempts that answer one request. It
+// is fed with the events of one attempt after another and appends to the
+// outgoing bytes what the client may see of them:
+//
+//   - until something was delivered, and through the whole first attempt that
+//     delivers, payloads go out to the byte;
+//   - in later attempts responseId and modelVersion become those of the first,
+//     usageMetadata becomes that of the whole answer, and thoughts are dropped
+//     once thoughts or answer text of an earlier attempt were delivered;
+//   - an event with a finish that is retried is held back.
+//
+// A Splice is reused: Reset makes it ready for another answer.
+type Splice struct {
+	reasons    *Reasons
+	transcript Transcript
+	chunk      Chunk
+	failure    Failure
+
+	attempt   attemptState
+	delivered Kinds  // of all attempts so far
+	any       bool   // something, even without parts, was delivered
+	held      []byte // framed events held back, from the newest attempt that held any
+	heldWhy   string // their finish
+	spent     int64  // tokens of the answer text delivered by earlier attempts
+
+	tally      tally
+	responseID []byte // raw, of the first attempt that delivered one
+	version    []byte
+}
+
+// attemptState is what a Splice knows of the running attempt.
+type attemptState struct {
+	spliced   bool  // an earlier attempt delivered something
+	mute      bool  // thoughts are dropped
+	events    int   // events taken
+	delivered Kinds // delivered by this attempt
+	any       bool
+	from      int // length of the transcript when it began
+	finished  bool
+	policy    bool
+	sloppy    bool // an answer went on after a finish: one finish proves nothing here
+	empty     bool // a STOP without any answer is held
+	usage     Usage
+}
+
+// Reset makes the Splice ready for another answer, with at most maxTranscript
+// bytes of text remembered.
+func (s *Splice) Reset(reasons *Reasons, maxTranscript int) {
+	t, tr, held, id, version := s.tally, s.transcript, s.held[:0], s.responseID[:0], s.version[:0]
+	if cap(held) > maxKept {
+		held = nil
+	}
+	t.reset()
+	tr.Reset(maxTranscript)
+	*s = Splice{reasons: reasons, transcript: tr, held: held, tally: t, responseID: id, version: version}
+	s.attempt.usage = noUsage
+}
+
+// NextAttempt says that the events that follow come from another attempt.
+func (s *Splice) NextAttempt() {
+	a := &s.attempt
+	if a.any {
+		s.tally.add(a.usage)
+	}
+	if a.delivered&Text != 0 {
+		s.spent += s.attemptTokens()
+	}
+	*a = attemptState{
+		spliced: s.any,
+		mute:    s.delivered&(Thought|Answer) != 0,
+		from:    s.transcript.Len(),
+		usage:   noUsage,
+	}
+}
+
+// attemptTokens returns what the attempt spent of the output budget: by its
+// own usage, else estimated.
+func (s *Splice) attemptTokens() int64 {
+	u := s.attempt.usage
+	if u.Candidates >= 0 {
+		return u.Candidates + max(u.Thoughts, 0)
+	}
+	return estimateTokens(s.transcript.raw[min(s.attempt.from, s.transcript.Len()):])
+}
+
+// Take takes one event. It appends what the client may see to dst and says
+// what the event means for the attempt; after any verdict but More the
+// attempt is over.
+func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
+	c := &s.chunk
+	text, ok := c.Parse(ev.Data, s.transcript.raw)
+	if !ok {
+		return dst, s.unreadable(ev)
+	}
+	s.attempt.events++
+	s.noteUsage()
+	if c.Failure {
+		return dst, s.failed(ev)
+	}
+	if c.Blocked && s.delivered&Answer != 0 && s.attempt.spliced {
+		return dst, Refused
+	}
+	if c.Finish != nil && !natural(c.Finish) && s.reasons.retried[string(c.Finish)] && !s.attempt.policy {
+		s.hold(true)
+		return dst, Finish
+	}
+	if s.holdsEmpty() {
+		return dst, More
+	}
+	dst = s.release(dst)
+	dst = s.deliver(dst, text)
+	return dst, More
+}
+
+// unreadable decides on a payload that is no JSON object. Payloads that some
+// gateways add and that say nothing are passed over.
+func (s *Splice) unreadable(ev Event) Verdict {
+	if len(ev.Data) == 0 || string(ev.Data) == "[DONE]" || s.Finished() && !s.attempt.sloppy {
+		return More
+	}
+	return Cut
+}
+
+// failed decides on an error object. After a finish the answer is complete
+// and the error is nobody's concern, unless there was no answer.
+func (s *Splice) failed(ev Event) Verdict {
+	if s.attempt.finished && s.delivered&Answer != 0 {
+		return More
+	}
+	f, ok := ParseFailure(ev.Data)
+	if !ok {
+		f = Failure{Code: 500, Status: "INTERNAL"}
+	}
+	s.failure = f
+	return Failed
+}
+
+// holdsEmpty holds back a STOP while nothing of an answer was delivered, and
+// the events without an answer that follow it.
+func (s *Splice) holdsEmpty() bool {
+	c, a := &s.chunk, &s.attempt
+	if (s.delivered|c.Kinds)&Answer != 0 || a.policy {
+		return false
+	}
+	if string(c.Finish) == "STOP" {
+		s.hold(!a.empty)
+		a.empty = true
+		return true
+	}
+	if a.empty && c.Finish == nil && !c.Blocked {
+		s.hold(false)
+		return true
+	}
+	return false
+}
+
+// hold keeps the event back; the first of an attempt replaces what an earlier
+// one held.
+func (s *Splice) hold(first bool) {
+	if first {
+		s.held = s.held[:0]
+		s.heldWhy = string(s.chunk.Finish)
+	}
+	s.held = s.appendChunk(s.held)
+}
+
+// release delivers what the attempt held back as an empty STOP, now that an
+// answer follows: some gateways write STOP into every event.
+func (s *Splice) release(dst []byte) []byte {
+	if s.attempt.empty {
+		dst = append(dst, s.held...)
+		s.attempt.empty = false
+		s.attempt.sloppy = true
+		s.any, s.attempt.any = true, true
+	}
+	return dst
+}
+
+// deliver appends the event and records it.
+func (s *Splice) deliver(dst, text []byte) []byte {
+	c, a := &s.chunk, &s.attempt
+	n := len(dst)
+	dst = s.appendChunk(dst)
+	if a.finished && c.Kinds&Answer != 0 {
+		a.sloppy = true
+		a.finished = false
+	}
+	if c.Finish != nil || c.Blocked {
+		a.finished = true
+		a.policy = a.policy || c.Blocked || !natural(c.Finish)
+	}
+	if c.Kinds&Answer != 0 {
+		s.held = s.held[:0]
+	}
+	s.transcript.set(text)
+	if len(dst) == n {
+		return dst
+	}
+	if !a.spliced {
+		s.noteIdentity()
+	}
+	kinds := c.Kinds
+	if a.mute {
+		kinds &^= Thought
+	}
+	s.delivered |= kinds
+	a.delivered |= kinds
+	s.any, a.any = true, true
+	return dst
+}
+
+func (s *Splice) noteIdentity() {
+	c := &s.chunk
+	if len(s.responseID) == 0 {
+		s.responseID = append(s.responseID, c.responseID.of(c.payload)...)
+	}
+	if len(s.version) == 0 {
+		s.version = append(s.version, c.version.of(c.payload)...)
+	}
+}
+
+// noteUsage keeps the newest counts of the attempt.
+func (s *Splice) noteUsage() {
+	u, a := s.chunk.Usage, &s.attempt
+	if !u.known {
+		return
+	}
+	keep := func(dst *int64, n int64) {
+		if n >= 0 {
+			*dst = n
+		}
+	}
+	keep(&a.usage.Prompt, u.Prompt)
+	keep(&a.usage.Candidates, u.Candidates)
+	keep(&a.usage.Thoughts, u.Thoughts)
+	keep(&a.usage.ToolUse, u.ToolUse)
+	if !a.spliced {
+		s.tally.note(&s.chunk)
+	}
+}
+
+// End says how the attempt ended, once its body is over for whatever reason.
+// rest is what the Scanner had left; when it is a whole payload whose blank
+// line is missing, it counts.
+func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
+	half := false
+	if some && len(rest.Data) > 0 {
+		if valid(rest.Data) {
+			var v Verdict
+			if dst, v = s.Take(dst, rest); v != More {
+				return dst, v
+			}
+		} else {
+			half = !rest.Bare
+		}
+	}
+	a := &s.attempt
+	switch {
+	case a.policy:
+		return dst, Policy
+	case a.finished && !(half && a.sloppy):
+		return dst, Complete
+	case a.empty && !half:
+		return dst, Empty
+	}
+	return dst, Cut
+}
+
+// Finished tells that the attempt has brought a finish and nothing of an
+// answer after it; only the end of the body is awaited.
+func (s *Splice) Finished() bool { return s.attempt.finished || s.attempt.policy }
+
+// Sloppy tells that the attempt's finishes have been followed by more of the
+// answer, so that a finish does not announce the end.
+func (s *Splice) Sloppy() bool { return s.attempt.sloppy }
+
+// Failure returns the error of the verdict Failed.
+func (s *Splice) Failure() Failure { return s.failure }
+
+// Finish returns the finish of the events that are held, "" without any.
+func (s *Splice) Finish() string {
+	if len(s.held) == 0 {
+		return ""
+	}
+	return s.heldWhy
+}
+
+// Delivered returns the kinds that all attempts have delivered.
+func (s *Splice) Delivered() Kinds { return s.delivered }
+
+// Progress tells whether the running attempt has delivered anything of the
+// answer.
+func (s *Splice) Progress() bool { return s.attempt.delivered&Answer != 0 }
+
+// Events returns the number of payloads that the running attempt has brought.
+func (s *Splice) Events() int { return s.attempt.events }
+
+// Transcript returns the text delivered so far; it lives as long as s.
+func (s *Splice) Transcript() *Transcript { return &s.transcript }
+
+// Spent returns how many tokens of the output budget the delivered text has
+// cost, thoughts included: by the attempts' own usage, estimated where they
+// named none.
+func (s *Splice) Spent() int64 { return s.spent }

@@ -1,0 +1,195 @@
+package stream
+
+import "strconv"
+
+// Usage are the token counts of usageMetadata
+// (https://ai.google.dev/api/generate-content#UsageMetadata). A count that
+// the payload did not name is -1 after parse and 0 in a sum.
+type Usage struct {
+	Prompt, Candidates, Thoughts, ToolUse int64
+
+	known         bool // some count was named
+	promptDetails span // promptTokensDetails, raw
+	cached        span // cachedContentTokenCount, raw
+}
+
+// noUsage is the usage of a payload that names none.
+var noUsage = Usage{Prompt: -1, Candidates: -1, Thoughts: -1, ToolUse: -1}
+
+// Known tells whether the payload named any count. Vertex AI names none
+// before its last event.
+func (u *Usage) Known() bool { return u.known }
+
+// parse reads the object at v and returns the offset after it, or bad.
+func (u *Usage) parse(b []byte, v int) int {
+	*u = noUsage
+	if isNull(b, v) {
+		return skipValue(b, v, 1)
+	}
+	i, some := objectStart(b, v)
+	for some && i != bad {
+		name, v := member(b, i)
+		if v == bad {
+			return bad
+		}
+		if i = skipValue(b, v, 2); i == bad {
+			return bad
+		}
+		u.member(plainName(name), b, v, i)
+		i, some = nextItem(b, i, '}')
+	}
+	return i
+}
+
+func (u *Usage) member(name, b []byte, v, end int) {
+	switch string(name) {
+	case "promptTokenCount":
+		u.count(&u.Prompt, b[v:end])
+	case "candidatesTokenCount":
+		u.count(&u.Candidates, b[v:end])
+	case "thoughtsTokenCount":
+		u.count(&u.Thoughts, b[v:end])
+	case "toolUsePromptTokenCount":
+		u.count(&u.ToolUse, b[v:end])
+	case "totalTokenCount":
+		u.known = true
+	case "promptTokensDetails":
+		u.promptDetails = span{v, end}
+	case "cachedContentTokenCount":
+		u.cached = span{v, end}
+	}
+}
+
+func (u *Usage) count(field *int64, value []byte) {
+	if n, ok := atoi(value); ok {
+		*field = n
+		u.known = true
+	}
+}
+
+// atoi reads a count, written as a number or, as JSON mappings of 64-bit
+// numbers do, as a string of digits.
+func atoi(b []byte) (n int64, ok bool) {
+	if len(b) > 2 && b[0] == '"' {
+		b = b[1 : len(b)-1]
+	}
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// tally is the usage of a whole answer: what the attempts before the current
+// one spent, and what the first of them said about the prompt.
+type tally struct {
+	candidates, thoughts int64 // spent by earlier attempts that delivered something
+	prompt               int64 // of the first attempt that named it, -1 before
+	promptDetails        []byte
+	cached               []byte
+}
+
+func (t *tally) reset() {
+	*t = tally{prompt: -1, promptDetails: t.promptDetails[:0], cached: t.cached[:0]}
+}
+
+// note keeps what a payload says about the prompt. The counts of a stream
+// are running totals, so the newest of the first attempt stands.
+func (t *tally) note(c *Chunk) {
+	if c.Usage.Prompt < 0 {
+		return
+	}
+	t.prompt = c.Usage.Prompt
+	t.promptDetails = append(t.promptDetails[:0], c.Usage.promptDetails.of(c.payload)...)
+	t.cached = append(t.cached[:0], c.Usage.cached.of(c.payload)...)
+}
+
+// add counts what an attempt spent that is over.
+func (t *tally) add(u Usage) {
+	t.candidates += max(u.Candidates, 0)
+	t.thoughts += max(u.Thoughts, 0)
+}
+
+// appendUsage appends the usageMetadata object of the whole answer: u's
+// members, with the first attempt's counts for the prompt and the sums of all
+// attempts for the rest. Members that would contradict the sums are left out.
+// c may hold no usage; the object then has the sums only.
+func (t *tally) appendUsage(dst []byte, c *Chunk, u Usage) []byte {
+	dst = append(dst, '{')
+	if c.usage.present() {
+		dst = t.appendOthers(dst, c.usage.of(c.payload))
+	}
+	prompt := t.prompt
+	if prompt < 0 {
+		prompt = max(u.Prompt, 0)
+	}
+	candidates := t.candidates + max(u.Candidates, 0)
+	thoughts := t.thoughts + max(u.Thoughts, 0)
+	dst = appendCount(dst, "promptTokenCount", prompt)
+	dst = appendCount(dst, "candidatesTokenCount", candidates)
+	if thoughts > 0 || u.Thoughts >= 0 {
+		dst = appendCount(dst, "thoughtsTokenCount", thoughts)
+	}
+	if u.ToolUse >= 0 {
+		dst = appendCount(dst, "toolUsePromptTokenCount", u.ToolUse)
+	}
+	dst = appendCount(dst, "totalTokenCount", prompt+candidates+thoughts+max(u.ToolUse, 0))
+	dst = appendRaw(dst, "promptTokensDetails", t.promptDetails)
+	dst = appendRaw(dst, "cachedContentTokenCount", t.cached)
+	return append(dst, '}')
+}
+
+// appendOthers appends the members of the usage object that are not counted
+// here, as they came.
+func (t *tally) appendOthers(dst, usage []byte) []byte {
+	i, some := objectStart(usage, 0)
+	for some && i != bad {
+		from := i
+		name, v := member(usage, i)
+		if i = skipValue(usage, v, 2); i == bad {
+			break
+		}
+		switch string(plainName(name)) {
+		case "promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount",
+			"toolUsePromptTokenCount", "promptTokensDetails", "candidatesTokensDetails",
+			"cachedContentTokenCount", "cacheTokensDetails":
+		default:
+			dst = appendComma(dst)
+			dst = append(dst, usage[from:i]...)
+		}
+		i, some = nextItem(usage, i, '}')
+	}
+	return dst
+}
+
+// appendComma appends a comma unless dst ends with an opening brace.
+func appendComma(dst []byte) []byte {
+	if dst[len(dst)-1] == '{' {
+		return dst
+	}
+	return append(dst, ',')
+}
+
+func appendCount(dst []byte, name string, n int64) []byte {
+	dst = appendComma(dst)
+	dst = append(dst, '"')
+	dst = append(dst, name...)
+	dst = append(dst, `": `...)
+	return strconv.AppendInt(dst, n, 10)
+}
+
+func appendRaw(dst []byte, name string, value []byte) []byte {
+	if len(value) == 0 {
+		return dst
+	}
+	dst = appendComma(dst)
+	dst = append(dst, '"')
+	dst = append(dst, name...)
+	dst = append(dst, `": `...)
+	return append(dst, value...)
+}

@@ -1,0 +1,55 @@
+package stream
+
+// Verdict says what an event, or the end of a body, means for the attempt
+// that it belongs to.
+type Verdict uint8
+
+const (
+	// More: nothing is decided, read on.
+	More Verdict = iota
+	// Complete: the answer came to its natural end.
+	Complete
+	// Policy: the answer was ended for good by a finish that is neither
+	// natural nor retried, or by a blocked prompt. The client has seen it.
+	Policy
+	// Finish: a finish that is retried. The event is held.
+	Finish
+	// Empty: STOP, but nothing of an answer was ever delivered. Held.
+	Empty
+	// Cut: the body ended without a finish, or with half an event.
+	Cut
+	// Failed: an error object came in the stream. See Splice.Failure.
+	Failed
+	// Refused: the prompt of a continuation was blocked.
+	Refused
+)
+
+var verdictNames = [...]string{"more", "complete", "policy", "finish", "empty", "cut", "error", "refused"}
+
+// String returns the verdict's name as logs and metrics write it.
+func (v Verdict) String() string { return verdictNames[v] }
+
+// Reasons sorts the values of finishReason
+// (https://ai.google.dev/api/generate-content#FinishReason).
+type Reasons struct {
+	retried map[string]bool
+}
+
+// NewReasons returns Reasons that treat the given values as interruptions.
+func NewReasons(retried []string) *Reasons {
+	r := &Reasons{retried: make(map[string]bool, len(retried))}
+	for _, name := range retried {
+		r.retried[name] = true
+	}
+	return r
+}
+
+// natural tells whether finish is an end that a client asked for or must
+// handle itself.
+func natural(finish []byte) bool {
+	switch string(finish) {
+	case "STOP", "MAX_TOKENS", "CONTINUATION":
+		return true
+	}
+	return false
+}
