@@ -13,7 +13,7 @@ func (h *healer) start() {
 	e := h.e
 	h.ledger.Attempts++
 	e.record.attempts = h.ledger.Attempts
-	h.told, h.hasTold = 0, false
+	h.told, h.hasTold, h.cause = 0, false, nil
 	h.scanner.Reset()
 	h.from, h.to = 0, 0
 

@@ -117,16 +117,22 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 // unreadable decides on a payload that is no JSON object. Payloads that some
 // gateways add and that say nothing are passed over.
 func (s *Splice) unreadable(ev Event) Verdict {
-	if len(ev.Data) == 0 || string(ev.Data) == "[DONE]" || s.Finished() && !s.attempt.sloppy {
+	if saysNothing(ev.Data) || s.Finished() && !s.attempt.sloppy {
 		return More
 	}
 	return Cut
 }
 
+func saysNothing(payload []byte) bool {
+	return len(payload) == 0 || string(payload) == "[DONE]"
+}
+
 // failed decides on an error object. After a finish the answer is complete
-// and the error is nobody's concern, unless there was no answer.
+// and the error is nobody's concern, unless there was no answer or the finish
+// proves nothing.
 func (s *Splice) failed(ev Event) Verdict {
-	if s.attempt.finished && s.delivered&Answer != 0 {
+	a := &s.attempt
+	if a.policy || a.finished && !a.sloppy && s.delivered&Answer != 0 {
 		return More
 	}
 	f, ok := ParseFailure(ev.Data)
@@ -171,6 +177,7 @@ func (s *Splice) hold(first bool) {
 func (s *Splice) release(dst []byte) []byte {
 	if s.attempt.empty {
 		dst = append(dst, s.held...)
+		s.held = s.held[:0]
 		s.attempt.empty = false
 		s.attempt.sloppy = true
 		s.any, s.attempt.any = true, true
@@ -246,7 +253,7 @@ func (s *Splice) noteUsage() {
 // line is missing, it counts.
 func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
 	half := false
-	if some && len(rest.Data) > 0 {
+	if some && !saysNothing(rest.Data) {
 		if valid(rest.Data) {
 			var v Verdict
 			if dst, v = s.Take(dst, rest); v != More {
