@@ -16,9 +16,6 @@ import (
 // come: the answer is complete, only the connection's reuse is at stake.
 const finishGrace = 5 * time.Second
 
-// maxEvent bounds one event in bytes; inline images make events of many MiB.
-const maxEvent = 64 << 20
-
 // phase is where a healer stands.
 type phase uint8
 
@@ -54,8 +51,7 @@ type healer struct {
 	continuation []byte         // the body of a continuation
 	continuing   bool           // the attempt is one
 
-	in         []byte // decoded bytes of the attempt; in[from:to] is not consumed
-	from, to   int
+	in         inbox // what was read of the attempt and is not consumed
 	early      []byte
 	out        []byte // a frame: what the client gets next
 	firstUntil time.Time
@@ -249,8 +245,8 @@ func (h *healer) advance() {
 // read takes the events that have come, and reads more when there are none.
 func (h *healer) read() {
 	for {
-		ev, n, ok := h.scanner.Next(h.in[h.from:h.to])
-		h.from += n
+		ev, n, ok := h.scanner.Next(h.in.bytes())
+		h.in.consume(n)
 		if !ok {
 			break
 		}
@@ -263,43 +259,19 @@ func (h *healer) read() {
 	if h.pending() {
 		return
 	}
-	if !h.room() {
+	if !h.in.room() {
 		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
 		return
 	}
-	n, err := h.src.Read(h.in[h.to:])
-	h.to += n
+	n, err := h.in.readFrom(h.src)
 	if err != nil && n == 0 {
 		h.ended(err)
 	}
 }
 
-// room makes sure that something can be read; false when an event outgrows
-// its bound.
-func (h *healer) room() bool {
-	if h.from == h.to {
-		h.from, h.to = 0, 0
-	}
-	if h.to < len(h.in) {
-		return true
-	}
-	if h.from > 0 {
-		h.to = copy(h.in, h.in[h.from:h.to])
-		h.from = 0
-		return true
-	}
-	if len(h.in) >= maxEvent {
-		return false
-	}
-	in := make([]byte, max(4<<10, 2*len(h.in)))
-	copy(in, h.in[:h.to])
-	h.in = in
-	return true
-}
-
 // ended decides on an attempt whose body is over or cannot be read on.
 func (h *healer) ended(err error) {
-	rest, some := h.scanner.Rest(h.in[h.from:h.to])
+	rest, some := h.scanner.Rest(h.in.bytes())
 	var v stream.Verdict
 	h.out, v = h.splice.End(h.out, rest, some)
 	h.judge(v, rest.Data, err)
@@ -388,9 +360,7 @@ func (h *healer) release() {
 	h.attempt.close()
 	putBuffer(h.body)
 	in, out, early, cont := h.in, h.out[:0], h.early[:0], h.continuation[:0]
-	if cap(in) > maxPooled {
-		in = nil
-	}
+	in.reset()
 	if cap(out) > maxPooled {
 		out = nil
 	}

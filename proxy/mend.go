@@ -15,7 +15,7 @@ func (h *healer) start() {
 	e.record.attempts = h.ledger.Attempts
 	h.told, h.hasTold, h.cause = 0, false, nil
 	h.scanner.Reset()
-	h.from, h.to = 0, 0
+	h.in.reset()
 
 	now := time.Now()
 	p := plan{body: h.body.B, identity: true}
