@@ -93,11 +93,12 @@ func runDemo(stdout, stderr io.Writer) int {
 	defer d.stop()
 	whole := d.oneRequest()
 	whole = d.table() && whole
-	d.invite()
-	<-signals
 	if !whole {
+		fmt.Fprintln(stderr, "gemini-resilient-proxy: an answer did not come whole")
 		return 1
 	}
+	d.invite()
+	<-signals
 	return 0
 }
 

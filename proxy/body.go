@@ -28,6 +28,7 @@ type upstreamBody struct {
 	early   []byte // came with the head
 	ended   bool   // the body has come to its framed end
 	dirty   bool   // bytes came behind the end
+	broken  error  // the framing is malformed: what follows is not read
 	// waitUntil returns until when the next read may wait.
 	waitUntil func() time.Time
 }
@@ -74,14 +75,16 @@ func (b *upstreamBody) reusable() bool {
 // data together with the error that follows it.
 func (b *upstreamBody) Read(p []byte) (n int, err error) {
 	for n == 0 && err == nil {
+		if b.broken != nil {
+			return 0, b.broken
+		}
 		if b.ended {
 			return 0, io.EOF
 		}
 		var raw int
 		raw, err = b.readRaw(p)
-		var decodeErr error
-		if n, decodeErr = b.decode(p[:raw]); decodeErr != nil {
-			err = decodeErr
+		if n, b.broken = b.decode(p[:raw]); b.broken != nil {
+			err = b.broken
 		}
 	}
 	return n, err

@@ -56,9 +56,9 @@ type Chunk struct {
 }
 
 // Parse reads payload, whose bytes the Chunk aliases until the next Parse. It
-// appends the text of candidates[0] to transcript, still escaped as in the payload, and
-// returns it. ok is false for what is not one JSON object; transcript then
-// comes back as it was.
+// appends the text of candidates[0] to transcript, still escaped as in the
+// payload, and returns it. ok is false for what is not one JSON object;
+// transcript then comes back as it was.
 func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
 	*c = Chunk{payload: payload, Usage: noUsage}
 	p := chunkParser{c: c, b: payload, text: transcript}

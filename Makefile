@@ -1,0 +1,34 @@
+.PHONY: all build check test race bench fuzz demo unit
+
+all: check test
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o gemini-resilient-proxy .
+
+check:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	go vet ./...
+	GOOS=darwin go vet . ./proxy ./stream ./routing
+
+test:
+	go test ./...
+
+race:
+	go test -race -shuffle=on ./...
+
+bench:
+	go test -run '^$$' -bench . ./...
+
+# A minute for each parser of foreign bytes.
+FUZZTIME ?= 60s
+fuzz:
+	@grep -rhoE 'func Fuzz[A-Za-z0-9]+' --include='*_test.go' stream routing proxy | sort -u | while read -r _ name; do \
+		dir=$$(grep -rlE "func $$name\b" --include='*_test.go' stream routing proxy | head -n 1 | xargs dirname); \
+		echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; \
+	done
+
+demo:
+	go run . -demo
+
+unit:
+	systemd-analyze security --offline=true --threshold=15 deploy/gemini-resilient-proxy.service
