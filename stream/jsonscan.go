@@ -29,7 +29,7 @@ func skipSpaceSlow(b []byte, i int) int {
 
 // skipString returns the offset after the string whose opening quote is at i,
 // or bad. It finds the end only; what is inside may hold bytes that JSON
-// forbids (see AppendSafe).
+// forbids (see AppendEvent).
 func skipString(b []byte, i int) int {
 	if i >= len(b) || b[i] != '"' {
 		return bad

@@ -1,0 +1,59 @@
+//go:build !race
+
+package stream
+
+import "testing"
+
+func TestNoAllocations(t *testing.T) {
+	f := func(what string, run func()) {
+		t.Helper()
+		run() // buffers grow once
+		if n := testing.AllocsPerRun(100, run); n != 0 {
+			t.Errorf("%s: %v allocations", what, n)
+		}
+	}
+	var (
+		sc      Scanner
+		s       Splice
+		c       Chunk
+		out     = make([]byte, 0, 64<<10)
+		text    = make([]byte, 0, 4<<10)
+		payload = []byte(with(say(`Hello \u003cb\u003e, 世界`), firstUsage+","+firstNames))
+		unsafe  = []byte(say("a\u2028b"))
+		fast    = []byte(sse(string(payload), string(payload), string(payload)))
+		slow    = []byte(": ping\n\nid: 1\ndata: {\"a\":\ndata: 1}\n\n{\n\"error\": {}\n}\n")
+		calls   = []byte(candidate(`{"functionCall": {"name": "f","args": {"x": [1,2,{}]}}}`, ending("STOP")))
+		body    = []byte(`{"a":1,"apiKey":"K","contents":[{"parts":[{"text":"Hi"}]}]}`)
+	)
+	scanAll := func(b []byte) func() {
+		return func() {
+			sc.Reset()
+			for {
+				_, n, ok := sc.Next(b)
+				if b = b[n:]; !ok {
+					break
+				}
+			}
+			sc.Rest(b)
+		}
+	}
+	f("Scanner, fast path", scanAll(fast))
+	f("Scanner, slow path", scanAll(slow))
+	f("Chunk", func() { c.Parse(payload, text) })
+	f("Chunk, call", func() { c.Parse(calls, text) })
+	f("Chunk, malformed", func() { c.Parse(payload[:len(payload)-1], text) })
+	f("AppendEvent", func() { AppendEvent(out, payload) })
+	f("AppendEvent, unsafe", func() { AppendEvent(out, unsafe) })
+	f("AppendJSONString", func() { AppendJSONString(out, unsafe) })
+	f("AppendUnescaped", func() { AppendUnescaped(out, payload) })
+	f("appendReescaped", func() { appendReescaped(out, payload) })
+	f("AppendWithoutKey", func() { AppendWithoutKey(out, body) })
+	f("Splice, an answer", func() {
+		s.Reset(retriedReasons, 1<<20)
+		for range 10 {
+			s.Take(out, Event{Data: payload})
+		}
+		s.Take(out, Event{Data: calls})
+		s.End(out, Event{}, false)
+	})
+}

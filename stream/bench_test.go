@@ -1,0 +1,144 @@
+package stream
+
+import (
+	"strings"
+	"testing"
+)
+
+// sizes are texts of one event: a token, what the API usually sends, a lot.
+var sizes = []struct {
+	name string
+	text string
+}{
+	{"size=small", "Hi"},
+	{"size=typical", strings.Repeat("The quick brown fox. ", 10)},
+	{"size=large", strings.Repeat(`Lines\nand \u003cb\u003e, `, 2_000)},
+}
+
+func event(text string) string { return with(say(text), firstUsage+","+firstNames) }
+
+func BenchmarkScanner(b *testing.B) {
+	run := func(name string, input []byte, piece int) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(input)))
+			var sc Scanner
+			for b.Loop() {
+				sc.Reset()
+				for from, to := 0, 0; to < len(input); {
+					to = min(to+piece, len(input))
+					for ok := true; ok; {
+						var n int
+						_, n, ok = sc.Next(input[from:to])
+						from += n
+					}
+				}
+			}
+		})
+	}
+	for _, s := range sizes {
+		run(s.name, []byte(sse(event(s.text))), 1<<20)
+	}
+	typical := sse(event(sizes[1].text))
+	run("pieces=7", []byte(typical), 7)
+	run("slow", []byte(": ping\n"+strings.ReplaceAll(typical, ",", ",\ndata: ")), 1<<20)
+	run("bare", []byte(event(sizes[1].text)), 1<<20)
+	// The same bytes per event must take the same time however many there are.
+	run("loneCR/events=100", []byte(strings.Repeat("data: 1\r\r", 100)), 1<<20)
+	run("loneCR/events=10000", []byte(strings.Repeat("data: 1\r\r", 10_000)), 1<<20)
+}
+
+func BenchmarkChunk(b *testing.B) {
+	for _, s := range sizes {
+		b.Run(s.name, func(b *testing.B) {
+			payload := []byte(event(s.text))
+			b.ReportAllocs()
+			b.SetBytes(int64(len(payload)))
+			var c Chunk
+			var text []byte
+			for b.Loop() {
+				text, _ = c.Parse(payload, text[:0])
+			}
+		})
+	}
+}
+
+func BenchmarkSplice(b *testing.B) {
+	for _, attempt := range []string{"attempt=first", "attempt=second"} {
+		for _, s := range sizes {
+			b.Run(attempt+"/"+s.name, func(b *testing.B) {
+				payload := []byte(event(s.text))
+				b.ReportAllocs()
+				b.SetBytes(int64(len(payload)))
+				var sp Splice
+				var out []byte
+				for b.Loop() {
+					if sp.transcript.Len() == 0 || sp.transcript.Len() > 1<<20 {
+						sp.Reset(retriedReasons, 4<<20)
+						if attempt == "attempt=second" {
+							sp.Take(out[:0], Event{Data: payload})
+							sp.NextAttempt()
+						}
+					}
+					out, _ = sp.Take(out[:0], Event{Data: payload})
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkAppendEvent(b *testing.B) {
+	run := func(name, payload string) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(payload)))
+			var out []byte
+			in := []byte(payload)
+			for b.Loop() {
+				out = AppendEvent(out[:0], in)
+			}
+		})
+	}
+	for _, s := range sizes {
+		run(s.name, event(s.text))
+	}
+	run("unsafe", event(sizes[1].text+"\u2028"))
+}
+
+func BenchmarkContinuation(b *testing.B) {
+	for _, s := range sizes {
+		b.Run(s.name, func(b *testing.B) {
+			body := []byte(`{"contents":[{"role":"user","parts":[{"text":"` + s.text + `"}]}],"generationConfig":{"maxOutputTokens":65536}}`)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body) + len(s.text)))
+			var out []byte
+			for b.Loop() {
+				r, _ := ParseRequest(body)
+				out, _ = r.AppendContinuation(out[:0], []byte(s.text), "Go on.", 100)
+			}
+		})
+	}
+}
+
+func BenchmarkWithoutKey(b *testing.B) {
+	for _, s := range sizes {
+		b.Run(s.name, func(b *testing.B) {
+			body := []byte(`{"apiKey":"K","contents":[{"parts":[{"text":"` + s.text + `"}]}]}`)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			var out []byte
+			for b.Loop() {
+				out = AppendWithoutKey(out[:0], body)
+			}
+		})
+	}
+}
+
+func BenchmarkFailure(b *testing.B) {
+	body := []byte(failure)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		ParseFailure(body)
+	}
+}

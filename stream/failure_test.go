@@ -1,0 +1,119 @@
+package stream
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFailureCodeAndStatus(t *testing.T) {
+	f := func(body string, code int, status, message string) {
+		t.Helper()
+		got, ok := ParseFailure([]byte(body))
+		want := Failure{Code: code, Status: status, Message: message}
+		if !ok || got != want {
+			t.Errorf("%s: %+v, %t, want %+v", body, got, ok, want)
+		}
+	}
+	f(`{"error": {"code": 503,"message": "The model is overloaded.","status": "UNAVAILABLE"}}`, 503, "UNAVAILABLE", "The model is overloaded.")
+	f("{\n  \"error\": {\n    \"code\": 429,\n    \"message\": \"a\\n\\u003cb\\u003e\",\n    \"status\": \"RESOURCE_EXHAUSTED\"\n  }\n}\n", 429, "RESOURCE_EXHAUSTED", "a\n<b>")
+	f("[{\n  \"error\": {\"code\": 400,\"status\": \"INVALID_ARGUMENT\"}}\n]", 400, "INVALID_ARGUMENT", "")
+	// A code that is a string, or no HTTP status, or not there.
+	f(`{"error": {"code": "429"}}`, 429, "", "")
+	f(`{"error": {"status": "UNAVAILABLE"}}`, 503, "UNAVAILABLE", "")
+	f(`{"error": {"code": null,"status": "DEADLINE_EXCEEDED"}}`, 504, "DEADLINE_EXCEEDED", "")
+	f(`{"error": {"code": 8,"status": "RESOURCE_EXHAUSTED"}}`, 429, "RESOURCE_EXHAUSTED", "")
+	f(`{"error": {"code": 200,"status": "NOT_FOUND"}}`, 404, "NOT_FOUND", "")
+	f(`{"error": {"code": "rate_limit_exceeded","message": "slow down"}}`, 500, "", "slow down")
+	f(`{"error": {"code": 600}}`, 500, "", "")
+	f(`{"error": {"status": "NEW_STATUS"}}`, 500, "NEW_STATUS", "")
+	f(`{"error": {}}`, 500, "", "")
+	f(`{"error": "boom"}`, 500, "", "")
+	f(`{"error": {"message": 5,"status": [],"details": {}}}`, 500, "", "")
+}
+
+func TestFailureIsAnErrorObject(t *testing.T) {
+	for _, body := range []string{
+		"", " ", "null", "1", `"error"`, "[]", "{}", `{"error": null}`, `{"errors": {}}`, `[{}]`, `[[{"error": {}}]]`,
+		`[{"error": {}},{"error": {}}]`, `{"error": {}`, `{"error": {}} x`, "<html>error</html>", `data: {"error": {}}`,
+	} {
+		if f, ok := ParseFailure([]byte(body)); ok || f != (Failure{}) {
+			t.Errorf("%s: %+v, %t", body, f, ok)
+		}
+	}
+}
+
+func TestFailureDelay(t *testing.T) {
+	f := func(delay string, want time.Duration, has bool) {
+		t.Helper()
+		body := `{"error": {"code": 429,"details": [{"@type": "type.googleapis.com/google.rpc.Help","retryDelay": "1s"},` +
+			`{"@type": "type.googleapis.com/google.rpc.RetryInfo"` + delay + `},7,null,{}]}}`
+		got, ok := ParseFailure([]byte(body))
+		if !ok || got.Delay != want || got.HasDelay != has {
+			t.Errorf("%s: %s, %t, want %s, %t", delay, got.Delay, got.HasDelay, want, has)
+		}
+	}
+	f(`,"retryDelay": "48s"`, 48*time.Second, true)
+	f(`,"retryDelay": "48.9s"`, 48900*time.Millisecond, true)
+	f(`,"retryDelay": "0.000001s"`, time.Microsecond, true)
+	f(`,"retryDelay": "0s"`, 0, true)
+	// As an object.
+	f(`,"retryDelay": {"seconds": 48}`, 48*time.Second, true)
+	f(`,"retryDelay": {"seconds": "48"}`, 48*time.Second, true)
+	f(`,"retryDelay": {"seconds": 1,"nanos": 500000000}`, 1500*time.Millisecond, true)
+	f(`,"retryDelay": {"nanos": 500000000}`, 500*time.Millisecond, true)
+	// Much too long, but never negative by overflow.
+	f(`,"retryDelay": "1e300s"`, 1<<30*time.Second, true)
+	f(`,"retryDelay": {"seconds": 1e300}`, 1<<30*time.Second, true)
+	// Nonsense says nothing.
+	for _, delay := range []string{
+		"", `,"retryDelay": null`, `,"retryDelay": "-1s"`, `,"retryDelay": "48"`, `,"retryDelay": "s"`, `,"retryDelay": ""`, `,"retryDelay": "soon"`,
+		`,"retryDelay": "NaNs"`, `,"retryDelay": 48`, `,"retryDelay": {"seconds": -1}`, `,"retryDelay": {"seconds": -1e300}`, `,"retryDelay": []`,
+		`,"retryDelay": {}`, `,"retryDelay": {"seconds": "soon"}`, `,"retryDelay": "1m"`,
+	} {
+		f(delay, 0, false)
+	}
+}
+
+func TestFailureOnRecordings(t *testing.T) {
+	for _, r := range recordings(t, "errors.jsonl") {
+		f, ok := ParseFailure([]byte(r.Body))
+		if !ok || f.Code != r.Status || f.Status == "" || f.Message == "" || f.HasDelay != strings.Contains(r.Body, "retryDelay") {
+			t.Errorf("%s: %+v, %t, want code %d", r.Source, f, ok, r.Status)
+		}
+		if f.HasDelay && !strings.Contains(r.Body, fmt.Sprintf(`"retryDelay": "%ds"`, int(f.Delay.Seconds()))) {
+			t.Errorf("%s: delay %s", r.Source, f.Delay)
+		}
+	}
+}
+
+func TestAppendFailureIsWhatClientsLookFor(t *testing.T) {
+	f := func(code int, status, message string) {
+		t.Helper()
+		body := AppendFailure(nil, code, status, message)
+		if !strings.HasPrefix(string(body), `{"error": {"code": `) {
+			t.Errorf("%s: error and code must come first", body)
+		}
+		if err := strictPayload(body); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+		var want struct {
+			Error struct {
+				Code            int
+				Status, Message string
+			}
+		}
+		if err := json.Unmarshal(body, &want); err != nil || want.Error.Code != code || want.Error.Status != status {
+			t.Errorf("%s: %v", body, err)
+		}
+		got, ok := ParseFailure(body)
+		if !ok || got.Code != code || got.Status != status || got.Message != want.Error.Message {
+			t.Errorf("%s: read back as %+v, %t", body, got, ok)
+		}
+	}
+	f(503, "UNAVAILABLE", "the answer broke off")
+	f(502, "UNAVAILABLE", "quotes \" and \\, lines\r\n, \u2028\u0085 and \xff")
+	f(504, "", "")
+}

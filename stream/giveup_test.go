@@ -1,0 +1,119 @@
+package stream
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestHeldIsThatOfTheNewestAttemptWithoutProgress(t *testing.T) {
+	f := func(held, why string, streams ...string) {
+		t.Helper()
+		p := newPlayer()
+		for _, s := range streams {
+			p.play(t, s)
+		}
+		out, ok := p.s.AppendHeld([]byte("x"))
+		if string(out) != "x"+held || ok != (held != "") || p.s.Finish() != why {
+			t.Errorf("held %q, %t, %q; want %q, %q", out, ok, p.s.Finish(), held, why)
+		}
+		mustStrict(t, out[1:])
+	}
+	f("", "")
+	f("", "", sse(say("a")))
+	f(sse(finish("SAFETY")), "SAFETY", sse(say("a"), finish("SAFETY")))
+	f(sse(empty), "STOP", sse(empty))
+	// Kept through attempts that bring nothing.
+	f(sse(finish("SAFETY")), "SAFETY", sse(say("a"), finish("SAFETY")), "")
+	f(sse(finish("SAFETY")), "SAFETY", sse(say("a"), finish("SAFETY")), sse(failure))
+	f(sse(finish("SAFETY")), "SAFETY", sse(finish("SAFETY")), sse(think("hm")))
+	// Replaced by a newer one.
+	f(sse(finish("OTHER")), "OTHER", sse(finish("SAFETY")), sse(finish("OTHER")))
+	f(sse(empty), "STOP", sse(finish("SAFETY")), sse(empty))
+	f(sse(empty, `{}`), "STOP", sse(empty, empty), sse(empty, `{}`))
+	// Gone with progress: the answer has outgrown it.
+	f("", "", sse(say("a"), finish("SAFETY")), sse(say("b")))
+	f("", "", sse(finish("SAFETY")), sse(call("f")))
+	f("", "", sse(empty), sse(say("b")))
+	f(sse(finish("OTHER")), "OTHER", sse(finish("SAFETY")), sse(say("b"), finish("OTHER")))
+}
+
+func TestHeldSpeaksAsTheFirstAttempt(t *testing.T) {
+	p := newPlayer()
+	p.play(t, sse(with(say("a"), firstUsage+","+firstNames)))
+	p.play(t, sse(with(sayEnd("b", "SAFETY"), secondUsage+","+secondNames)))
+	if want := sse(with(sayEnd("b", "SAFETY"), mergedUsage+","+firstNames)); p.held() != want {
+		t.Errorf("held %s, want %s", p.held(), want)
+	}
+}
+
+func TestMaxTokensIsWhatTheModelWouldHaveSent(t *testing.T) {
+	f := func(want string, next bool, streams ...string) {
+		t.Helper()
+		p := newPlayer()
+		for _, s := range streams {
+			p.play(t, s)
+		}
+		if next {
+			p.s.NextAttempt()
+		}
+		out := p.s.AppendMaxTokens(nil)
+		const head = `{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "MAX_TOKENS","index": 0}],`
+		if string(out) != sse(head+want+"}") {
+			t.Errorf("got %s\nwant %s", out, sse(head+want+"}"))
+		}
+		payload := mustStrict(t, out)[0]
+		var c Chunk
+		if text, ok := c.Parse([]byte(payload), nil); !ok || len(text) > 0 || string(c.Finish) != "MAX_TOKENS" || c.Kinds != 0 {
+			t.Errorf("%s: finish %q, kinds %b", payload, c.Finish, c.Kinds)
+		}
+	}
+	for _, next := range []bool{false, true} {
+		f(`"usageMetadata": {"promptTokenCount": 0,"candidatesTokenCount": 0,"totalTokenCount": 0}`, next, sse(say("a")))
+		f(`"usageMetadata": {"promptTokenCount": 10,"candidatesTokenCount": 4,"thoughtsTokenCount": 3,"totalTokenCount": 17,`+
+			`"promptTokensDetails": [{"modality": "TEXT","tokenCount": 10}]},`+firstNames, next, sse(with(say("a"), firstUsage+","+firstNames)))
+		f(`"usageMetadata": {"promptTokenCount": 10,"candidatesTokenCount": 10,"thoughtsTokenCount": 4,"totalTokenCount": 24,`+
+			`"promptTokensDetails": [{"modality": "TEXT","tokenCount": 10}]},`+firstNames, next,
+			sse(with(say("a"), firstUsage+","+firstNames)), sse(with(say("b"), secondUsage+","+secondNames)))
+	}
+}
+
+func TestSpentCountsWhatWasDelivered(t *testing.T) {
+	f := func(want int64, streams ...string) {
+		t.Helper()
+		p := newPlayer()
+		for _, s := range streams {
+			p.play(t, s)
+		}
+		p.s.NextAttempt()
+		if got := p.s.Spent(); got != want {
+			t.Errorf("spent %d, want %d", got, want)
+		}
+	}
+	u := func(payload, usage string) string { return with(payload, `"usageMetadata": `+usage) }
+	f(0)
+	f(0, "")
+	// By the usage, thoughts included.
+	f(7, sse(with(say("a"), firstUsage)))
+	f(4, sse(u(say("a"), `{"candidatesTokenCount": 4}`)))
+	f(9, sse(u(say("a"), `{"candidatesTokenCount": 4}`), u(say("b"), `{"candidatesTokenCount": 9}`)))
+	f(14, sse(with(say("a"), firstUsage)), sse(with(say("b"), secondUsage)))
+	f(9, sse(u(say("a"), `{"candidatesTokenCount": 4}`), say("b")), sse(u(say("c"), `{"candidatesTokenCount": 5}`)))
+	// Estimated, each attempt for itself.
+	f(2, sse(say("12345")))
+	f(2, sse(u(say("12345"), `{"trafficType": "ON_DEMAND"}`)))
+	f(3, sse(say("12345")), sse(say("6")))
+	f(12, sse(say("12345")), sse(u(say("6"), `{"candidatesTokenCount": 10}`)))
+	f(100, sse(say(strings.Repeat(`\u003c`, 400))))
+	// No text, nothing that a continuation would have to leave room for.
+	f(0, sse(u(think("hm"), `{"candidatesTokenCount": 0,"thoughtsTokenCount": 50}`)))
+	f(0, sse(u(empty, `{"candidatesTokenCount": 4}`)))
+	f(0, sse(u(sayEnd("a", "SAFETY"), `{"candidatesTokenCount": 4}`)))
+	// It restarts with the next answer.
+	p := newPlayer()
+	p.play(t, sse(say("a")))
+	p.s.NextAttempt()
+	p.s.Reset(retriedReasons, 10)
+	if p.s.Spent() != 0 || p.s.Delivered() != 0 || p.s.Events() != 0 || p.transcript() != "" {
+		t.Error("not reset")
+	}
+}

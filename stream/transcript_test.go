@@ -1,0 +1,80 @@
+package stream
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTranscriptKeepsEscapesAsTheyCame(t *testing.T) {
+	p := newPlayer()
+	p.play(t, sse(say(`a\n\u003c`), say(`\ud83d`), say(`\ude00é`)))
+	tr := p.s.Transcript()
+	if got := string(tr.Raw()); got != `a\n\u003c\ud83d\ude00é` || tr.Len() != len(got) {
+		t.Errorf("raw %q, %d", got, tr.Len())
+	}
+	if got := string(tr.AppendText([]byte("x"))); got != "xa\n<😀é" {
+		t.Errorf("text %q", got)
+	}
+}
+
+func TestTranscriptThatOverflowsIsGoneAndTheStreamGoesOn(t *testing.T) {
+	p := newPlayer()
+	p.s.Reset(retriedReasons, 10)
+	stream := sse(say("12345"), say("67890"))
+	v := p.play(t, stream)
+	if v != Cut || p.s.Transcript().Full() || p.transcript() != "1234567890" {
+		t.Fatalf("%s, full %t, %q: the bound itself is allowed", v, p.s.Transcript().Full(), p.transcript())
+	}
+	more := sse(say("1"), say("2"), sayEnd("3", "STOP"))
+	p = newPlayer()
+	p.s.Reset(retriedReasons, 10)
+	v = p.play(t, stream+more)
+	tr := p.s.Transcript()
+	if v != Complete || !tr.Full() || tr.Len() != 0 || len(tr.Raw()) != 0 {
+		t.Errorf("%s, full %t, raw %q", v, tr.Full(), tr.Raw())
+	}
+	if string(p.out) != stream+more {
+		t.Errorf("the client got %q", p.out)
+	}
+	if p.s.Delivered()&Text == 0 || !p.s.Progress() {
+		t.Error("text was delivered")
+	}
+	// The next attempt and the next answer.
+	p.s.NextAttempt()
+	if !tr.Full() || p.s.Spent() < 0 {
+		t.Errorf("full %t, spent %d", tr.Full(), p.s.Spent())
+	}
+	p.s.Reset(retriedReasons, 10)
+	if tr.Full() || tr.Len() != 0 {
+		t.Error("full after Reset")
+	}
+}
+
+func TestTranscriptResetGivesALargeBufferBack(t *testing.T) {
+	p := newPlayer()
+	p.play(t, sse(say(strings.Repeat("x", maxKept+1))))
+	p.s.Reset(retriedReasons, 1<<20)
+	if p.s.Transcript().raw != nil {
+		t.Error("kept")
+	}
+	p.play(t, sse(say("small")))
+	p.s.Reset(retriedReasons, 1<<20)
+	if p.s.Transcript().raw == nil {
+		t.Error("a small buffer was dropped")
+	}
+}
+
+func TestEstimateCountsCharactersNotEscapes(t *testing.T) {
+	f := func(inside string, want int64) {
+		t.Helper()
+		if got := estimateTokens([]byte(inside)); got != want {
+			t.Errorf("%s: %d, want %d", inside, got, want)
+		}
+	}
+	f("", 0)
+	f("a", 1)
+	f("abcd", 1)
+	f("abcde", 2)
+	f(`\u003c\u003c\u003c\u003c`, 1)
+	f(`\ud83d\ude00éé世`, 1)
+}
