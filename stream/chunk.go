@@ -7,15 +7,17 @@ type Kinds uint16
 // which is no part of the answer; the others are answers that text cannot
 // stand in for.
 const (
-	Text    Kinds = 1 << iota // answer text, not empty
-	Thought                   // thought: true
-	Call                      // functionCall
-	Media                     // inlineData, fileData
-	Code                      // executableCode, codeExecutionResult
-	Tool                      // toolCall, toolResponse, functionResponse
-	Unknown                   // a part of a kind that this program does not know
-	Token                     // candidate.continuationToken: the API's own way to go on
-	Several                   // more than one candidate, or one with an index above 0
+	Text     Kinds = 1 << iota // answer text, not empty
+	Thought                    // thought: true
+	Call                       // functionCall
+	Media                      // inlineData, fileData
+	Code                       // executableCode, codeExecutionResult
+	Tool                       // toolCall, toolResponse, functionResponse
+	Unknown                    // a part of a kind that this program does not know
+	Token                      // candidate.continuationToken: the API's own way to go on
+	Several                    // more than one candidate, or one with an index above 0
+	OpenCall                   // a functionCall of which more is to come
+	Logprobs                   // candidate.logprobsResult, which counts tokens of this response
 )
 
 // Answer are the kinds that make up an answer.
@@ -23,7 +25,7 @@ const Answer = Text | Call | Media | Code | Tool | Unknown
 
 // Untextual are the kinds after which an answer cannot be continued by
 // sending its text back to the model.
-const Untextual = (Answer &^ Text) | Token | Several
+const Untextual = (Answer &^ Text) | Several | Logprobs
 
 // span is a range of offsets; the zero span means absent.
 type span struct{ from, to int }
@@ -52,6 +54,8 @@ type Chunk struct {
 	usage      span // the object
 	responseID span // with quotes
 	version    span // with quotes
+	token      span // candidates[0].continuationToken, with quotes
+	offsets    bool // a candidate has metadata with offsets into the text
 	body       int  // offset of the outermost object's first byte
 }
 
@@ -220,8 +224,16 @@ func (p *chunkParser) candidateMember(name []byte, v int) int {
 		}
 		return end
 	case "continuationToken":
-		if !isNull(p.b, v) {
+		if end = skipValue(p.b, v, 3); end != bad && p.b[v] == '"' && end-v > 2 {
 			p.c.Kinds |= Token
+			p.c.token = span{v, end}
+		}
+		return end
+	case "groundingMetadata", "citationMetadata":
+		p.c.offsets = true
+	case "logprobsResult":
+		if !isNull(p.b, v) {
+			p.c.Kinds |= Logprobs
 		}
 	}
 	return skipValue(p.b, v, 3)

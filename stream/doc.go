@@ -21,8 +21,8 @@
 //	                       goes on from the transcript
 //	Splice.NextAttempt     the events that follow belong to one response:
 //	                       first responseId, summed usage, thoughts once
-//	Splice.AppendGiveUp    when there is nothing more to try: the held event
-//	                       or the error that every known client notices
+//	Splice.AppendHeld      when there is nothing more to try: the held event,
+//	                       else AppendFailure, the error that clients notice
 //
 // States of a Splice:
 //

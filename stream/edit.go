@@ -49,8 +49,8 @@ func (e *editor) append(dst, payload []byte) []byte {
 func (s *Splice) appendEdited(dst []byte) []byte {
 	c := &s.chunk
 	var e editor
-	if s.attempt.mute && c.Kinds&Thought != 0 {
-		candidates, left := appendWithoutThoughts(nil, c.candidates.of(c.payload))
+	if s.rewrites() {
+		candidates, left := s.appendCandidates(nil, c.candidates.of(c.payload))
 		if !left && c.Finish == nil {
 			return dst
 		}
@@ -70,62 +70,6 @@ func (s *Splice) appendEdited(dst []byte) []byte {
 		e.replace(span{c.body + 1, c.body + 1}, append(usage, ','))
 	}
 	return AppendEvent(dst, e.append(nil, c.payload))
-}
-
-// appendWithoutThoughts appends the candidates array without its thought
-// parts. left tells whether any other part is there; a candidate that loses
-// all of its parts gets an empty text, since clients drop a turn that ends in
-// a candidate without parts.
-func appendWithoutThoughts(dst, candidates []byte) (out []byte, left bool) {
-	at := 0
-	walkParts(candidates, func(parts span) {
-		dst = append(dst, candidates[at:parts.from]...)
-		at = parts.to
-		n := len(dst)
-		dst = append(dst, '[')
-		i, some := arrayStart(candidates, parts.from)
-		for some && i != bad {
-			var pt part
-			from := i
-			if i = pt.parse(candidates, i); i == bad {
-				return
-			}
-			if pt.kinds&Thought == 0 {
-				if len(dst) > n+1 {
-					dst = append(dst, ',')
-				}
-				dst = append(dst, candidates[from:i]...)
-				left = true
-			}
-			i, some = nextItem(candidates, i, ']')
-		}
-		if len(dst) == n+1 {
-			dst = append(dst, `{"text": ""}`...)
-		}
-		dst = append(dst, ']')
-	})
-	return append(dst, candidates[at:]...), left
-}
-
-// walkParts calls f with the range of each candidate's content.parts array.
-func walkParts(candidates []byte, f func(parts span)) {
-	i, some := arrayStart(candidates, 0)
-	for some && i != bad {
-		walkMembers(candidates, i, func(name []byte, content span) {
-			if string(name) != "content" || isNull(candidates, content.from) {
-				return
-			}
-			walkMembers(candidates, content.from, func(name []byte, parts span) {
-				if string(name) == "parts" && !isNull(candidates, parts.from) {
-					f(parts)
-				}
-			})
-		})
-		if i = skipValue(candidates, i, 0); i == bad {
-			return
-		}
-		i, some = nextItem(candidates, i, ']')
-	}
 }
 
 // walkMembers calls f with the name and the range of the value of each member

@@ -194,7 +194,7 @@ func (p *player) fuzzed(t *testing.T, stream []byte) {
 	}
 	payloads := mustStrict(t, p.out)
 	mustStrict(t, []byte(p.held()))
-	mustStrict(t, p.s.AppendMaxTokens(nil))
+	mustStrict(t, p.s.AppendFinish(nil, "MAX_TOKENS"))
 	text := []byte(`"`)
 	for _, payload := range payloads {
 		var c Chunk

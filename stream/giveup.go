@@ -6,10 +6,14 @@ func (s *Splice) AppendHeld(dst []byte) (out []byte, ok bool) {
 	return append(dst, s.held...), len(s.held) > 0
 }
 
-// AppendMaxTokens appends the final event of an answer whose output budget is
-// used up: what the model itself would have sent next.
-func (s *Splice) AppendMaxTokens(dst []byte) []byte {
-	p := []byte(`{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "MAX_TOKENS","index": 0}],"usageMetadata": `)
+// AppendFinish appends the final event of an answer that is complete although
+// no attempt said so: its output budget is used up (MAX_TOKENS), a stop
+// sequence was reached across a seam, or it ended in a function call that has
+// come whole (STOP). It is what the model itself would have sent next.
+func (s *Splice) AppendFinish(dst []byte, reason string) []byte {
+	p := []byte(`{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "`)
+	p = append(p, reason...)
+	p = append(p, `","index": 0}],"usageMetadata": `...)
 	p = s.tally.appendUsage(p, &Chunk{}, s.attempt.usage)
 	if len(s.version) > 0 {
 		p = append(append(p, `,"modelVersion": `...), s.version...)

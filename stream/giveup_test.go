@@ -56,7 +56,7 @@ func TestMaxTokensIsWhatTheModelWouldHaveSent(t *testing.T) {
 		if next {
 			p.s.NextAttempt()
 		}
-		out := p.s.AppendMaxTokens(nil)
+		out := p.s.AppendFinish(nil, "MAX_TOKENS")
 		const head = `{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "MAX_TOKENS","index": 0}],`
 		if string(out) != sse(head+want+"}") {
 			t.Errorf("got %s\nwant %s", out, sse(head+want+"}"))

@@ -5,12 +5,14 @@ package stream
 type part struct {
 	kinds Kinds
 	text  span // the inside of the text member, when kinds holds Text
+	alone bool // there is no member but text
 }
 
 // parse reads the part at v and returns the offset after it, or bad.
 func (pt *part) parse(b []byte, v int) int {
 	i, some := objectStart(b, v)
-	for some && i != bad {
+	for n := 0; some && i != bad; n++ {
+		pt.alone = n == 0
 		name, v := member(b, i)
 		if v == bad {
 			return bad
@@ -43,6 +45,9 @@ func (pt *part) member(name, b []byte, v, end int) {
 		}
 	case "functionCall":
 		pt.kinds |= Call
+		if isOpenCall(b[v:end]) {
+			pt.kinds |= OpenCall
+		}
 	case "inlineData", "fileData":
 		pt.kinds |= Media
 	case "executableCode", "codeExecutionResult":
@@ -54,4 +59,17 @@ func (pt *part) member(name, b []byte, v, end int) {
 	default:
 		pt.kinds |= Unknown
 	}
+}
+
+// isOpenCall tells whether a functionCall says that more of it is to come.
+func isOpenCall(call []byte) (open bool) {
+	if call[0] != '{' {
+		return false
+	}
+	walkMembers(call, 0, func(name []byte, v span) {
+		if string(name) == "willContinue" && call[v.from] == 't' {
+			open = true
+		}
+	})
+	return open
 }

@@ -58,8 +58,9 @@ func TestPartRefusesWhatIsNoObject(t *testing.T) {
 }
 
 func TestEveryKindButThoughtIsAnAnswerOrForbidsContinuing(t *testing.T) {
-	for k := Text; k <= Several; k <<= 1 {
-		if k != Thought && k != Text && Untextual&k == 0 {
+	// A token and a part of a call have rules of their own.
+	for k := Text; k <= Logprobs; k <<= 1 {
+		if k&(Text|Thought|Token|OpenCall) == 0 && Untextual&k == 0 {
 			t.Errorf("kind %b could be continued by text", k)
 		}
 	}

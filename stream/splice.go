@@ -24,10 +24,16 @@ type Splice struct {
 	held      []byte // framed events held back, from the newest attempt that held any
 	heldWhy   string // their finish
 	spent     int64  // tokens of the answer text delivered by earlier attempts
+	wasted    int64  // tokens of attempts of which nothing was delivered
 
 	tally      tally
 	responseID []byte // raw, of the first attempt that delivered one
 	version    []byte
+	token      []byte // raw, the newest continuationToken that was delivered
+	tokenAt    int    // length of the transcript when it came
+	openCall   bool   // a delivered functionCall is not complete
+
+	join join
 }
 
 // attemptState is what a Splice knows of the running attempt.
@@ -48,13 +54,14 @@ type attemptState struct {
 // Reset makes the Splice ready for another answer, with at most maxTranscript
 // bytes of text remembered.
 func (s *Splice) Reset(reasons *Reasons, maxTranscript int) {
-	t, tr, held, id, version := s.tally, s.transcript, s.held[:0], s.responseID[:0], s.version[:0]
+	t, tr, held, id, version, token, j := s.tally, s.transcript, s.held[:0], s.responseID[:0], s.version[:0], s.token[:0], s.join
 	if cap(held) > maxKept {
 		held = nil
 	}
 	t.reset()
 	tr.Reset(maxTranscript)
-	*s = Splice{reasons: reasons, transcript: tr, held: held, tally: t, responseID: id, version: version}
+	j.reset()
+	*s = Splice{reasons: reasons, transcript: tr, held: held, tally: t, responseID: id, version: version, token: token, join: j}
 	s.attempt.usage = noUsage
 }
 
@@ -63,10 +70,13 @@ func (s *Splice) NextAttempt() {
 	a := &s.attempt
 	if a.any {
 		s.tally.add(a.usage)
+	} else {
+		s.wasted += max(a.usage.Candidates, 0) + max(a.usage.Thoughts, 0)
 	}
 	if a.delivered&Text != 0 {
 		s.spent += s.attemptTokens()
 	}
+	s.join.reset()
 	*a = attemptState{
 		spliced: s.any,
 		mute:    s.delivered&(Thought|Answer) != 0,
@@ -103,6 +113,7 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 		return dst, Refused
 	}
 	if c.Finish != nil && !natural(c.Finish) && s.reasons.retried[string(c.Finish)] && !s.attempt.policy {
+		s.join.abandon()
 		s.hold(true)
 		return dst, Finish
 	}
@@ -110,8 +121,13 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 		return dst, More
 	}
 	dst = s.release(dst)
-	dst = s.deliver(dst, text)
-	return dst, More
+	switch {
+	case s.join.mode != joinOff:
+		return s.joined(dst, text)
+	case s.join.limits():
+		return s.deliverCut(dst, text, 0)
+	}
+	return s.deliver(dst, text), More
 }
 
 // unreadable decides on a payload that is no JSON object. Payloads that some
@@ -208,6 +224,13 @@ func (s *Splice) deliver(dst, text []byte) []byte {
 	if !a.spliced {
 		s.noteIdentity()
 	}
+	s.noteDelivered()
+	return dst
+}
+
+// noteDelivered records what the event, which was appended, holds.
+func (s *Splice) noteDelivered() {
+	c, a := &s.chunk, &s.attempt
 	kinds := c.Kinds
 	if a.mute {
 		kinds &^= Thought
@@ -215,7 +238,13 @@ func (s *Splice) deliver(dst, text []byte) []byte {
 	s.delivered |= kinds
 	a.delivered |= kinds
 	s.any, a.any = true, true
-	return dst
+	if kinds&Call != 0 {
+		s.openCall = kinds&OpenCall != 0
+	}
+	if kinds&Token != 0 && !s.join.text {
+		s.token = append(s.token[:0], c.token.of(c.payload)...)
+		s.tokenAt = s.transcript.Len()
+	}
 }
 
 func (s *Splice) noteIdentity() {
@@ -263,6 +292,7 @@ func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
 			half = !rest.Bare
 		}
 	}
+	s.join.abandon()
 	a := &s.attempt
 	switch {
 	case a.policy:
@@ -311,3 +341,7 @@ func (s *Splice) Transcript() *Transcript { return &s.transcript }
 // cost, thoughts included: by the attempts' own usage, estimated where they
 // named none.
 func (s *Splice) Spent() int64 { return s.spent }
+
+// Wasted returns how many tokens earlier attempts have cost, by their own
+// usage, of which nothing was delivered.
+func (s *Splice) Wasted() int64 { return s.wasted }

@@ -22,9 +22,18 @@ const (
 	Failed
 	// Refused: the prompt of a continuation was blocked.
 	Refused
+	// Diverged: a continuation that began the answer anew, or was resumed by
+	// the API itself, differs from what was delivered.
+	Diverged
+	// Broken: the answer came to its end, but is not the JSON document that it
+	// was to be.
+	Broken
+	// Stopped: a stop sequence of the request stands across the seam; the
+	// answer ends there.
+	Stopped
 )
 
-var verdictNames = [...]string{"more", "complete", "policy", "finish", "empty", "cut", "error", "refused"}
+var verdictNames = [...]string{"more", "complete", "policy", "finish", "empty", "cut", "error", "refused", "diverged", "broken", "stopped"}
 
 // String returns the verdict's name as logs and metrics write it.
 func (v Verdict) String() string { return verdictNames[v] }

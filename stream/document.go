@@ -1,0 +1,46 @@
+package stream
+
+// documentEnd finds the end of a JSON document in text that comes in pieces.
+// It follows brackets and strings only; whether the document is valid is
+// asked when it is whole.
+type documentEnd struct {
+	depth    int
+	inString bool
+	escaped  bool
+	over     bool
+}
+
+// take takes the next piece and returns how much of it belongs to the
+// document. What follows a document, such as the end of a code fence, does
+// not.
+func (d *documentEnd) take(piece []byte) int {
+	for i, c := range piece {
+		if d.over {
+			return i
+		}
+		d.byte(c)
+	}
+	return len(piece)
+}
+
+func (d *documentEnd) byte(c byte) {
+	switch {
+	case d.inString:
+		switch {
+		case d.escaped:
+			d.escaped = false
+		case c == '\\':
+			d.escaped = true
+		case c == '"':
+			d.inString = false
+			d.over = d.depth == 0
+		}
+	case c == '"':
+		d.inString = true
+	case c == '{' || c == '[':
+		d.depth++
+	case c == '}' || c == ']':
+		d.depth--
+		d.over = d.depth <= 0
+	}
+}
