@@ -292,7 +292,11 @@ func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
 			half = !rest.Bare
 		}
 	}
+	dst, v := s.settleAtEnd(dst)
 	s.join.abandon()
+	if v != More {
+		return dst, v
+	}
 	a := &s.attempt
 	switch {
 	case a.policy:

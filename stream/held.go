@@ -1,0 +1,33 @@
+package stream
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+)
+
+// settleAtEnd decides on text that is still held when its attempt breaks off.
+// What is known to be new is delivered; anything that might yet have turned
+// out to be a preamble is dropped, and the model is asked again from what was
+// delivered: nothing is lost by that but time.
+func (s *Splice) settleAtEnd(dst []byte) ([]byte, Verdict) {
+	j := &s.join
+	if !s.Holding() {
+		return dst, More
+	}
+	kind, _, ok := j.m.match(j.plain, true)
+	if !ok || kind == SeamDirect && !j.m.surelyDirect(j.plain) {
+		return dst, More
+	}
+	return s.decide(dst, true)
+}
+
+// surelyDirect tells whether a text that repeats nothing can only be the next
+// words: the delivered text breaks off in mid-sentence, and the text goes on
+// in a way in which no preamble begins.
+func (m *matcher) surelyDirect(text []byte) bool {
+	last, _ := utf8.DecodeLastRune(bytes.TrimRight(m.delivered, " "))
+	first, _ := utf8.DecodeRune(bytes.TrimLeft(text, " "))
+	open := unicode.IsLetter(last) || unicode.IsDigit(last) || last == ','
+	return open && (unicode.IsLower(first) || unicode.IsDigit(first) || bytes.ContainsRune([]byte(",.;:!?)%'-"), first))
+}
