@@ -107,15 +107,17 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	s.attempt.events++
 	s.noteUsage()
 	if c.Failure {
-		return dst, s.failed(ev)
+		v := s.failed(ev)
+		if v == Failed {
+			dst, _ = s.settleAtEnd(dst)
+		}
+		return dst, v
 	}
 	if c.Blocked && s.delivered&Answer != 0 && s.attempt.spliced {
 		return dst, Refused
 	}
 	if c.Finish != nil && !natural(c.Finish) && s.reasons.retried[string(c.Finish)] && !s.attempt.policy {
-		s.join.abandon()
-		s.hold(true)
-		return dst, Finish
+		return s.finishedBadly(dst, ev)
 	}
 	if s.holdsEmpty() {
 		return dst, More
@@ -128,6 +130,16 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 		return s.deliverCut(dst, text, 0)
 	}
 	return s.deliver(dst, text), More
+}
+
+// finishedBadly holds back an event whose finish is retried, after what was
+// held before it has been decided on.
+func (s *Splice) finishedBadly(dst []byte, ev Event) ([]byte, Verdict) {
+	dst, _ = s.settleAtEnd(dst)
+	s.join.abandon()
+	s.chunk.Parse(ev.Data, s.transcript.raw)
+	s.hold(true)
+	return dst, Finish
 }
 
 // unreadable decides on a payload that is no JSON object. Payloads that some
