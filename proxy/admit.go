@@ -44,12 +44,17 @@ func (e *exchange) admit(ctx *fasthttp.RequestCtx) *refusal {
 	return nil
 }
 
-// isHealed tells whether the request is one whose answer is healed: a
+// isStream tells whether the request is one whose answer can be healed: a
 // streamGenerateContent that asks for server-sent events.
-func (e *exchange) isHealed() bool {
-	return e.s.policy.MaxConsecutive > 0 && string(e.method) == "POST" &&
+func (e *exchange) isStream() bool {
+	return string(e.method) == "POST" &&
 		bytes.HasSuffix(e.path, []byte(":streamGenerateContent")) &&
 		routing.QueryHas(e.query, "alt", "sse")
+}
+
+// heals tells whether the settings and the client want answers healed.
+func (e *exchange) heals() bool {
+	return e.s.cfg.Heal == "on" && e.s.policy.MaxConsecutive > 0 && !bytes.EqualFold(e.head.heal, []byte("off"))
 }
 
 // model returns the model that the path names, and the action asked of it,

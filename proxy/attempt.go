@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -107,8 +108,6 @@ func (a *attempt) writeError(err error) error {
 
 // receive reads the response head and prepares the body.
 func (a *attempt) receive(at time.Time, buf []byte) error {
-	a.head.Reset()
-	a.head.DisableNormalizing()
 	early, err := a.e.s.upstream.readHead(a.e, &a.link, at, &a.head, buf)
 	if err != nil {
 		return err
@@ -134,7 +133,13 @@ func (a *attempt) close() {
 	a.body = upstreamBody{}
 }
 
-// retryAfter returns the Retry-After header of the response.
+// retryAfter returns the Retry-After header of the response. Names are as the
+// upstream wrote them, so Peek would miss one in small letters.
 func (a *attempt) retryAfter() []byte {
-	return a.head.Peek(fasthttp.HeaderRetryAfter)
+	for name, value := range a.head.All() {
+		if bytes.EqualFold(name, []byte(fasthttp.HeaderRetryAfter)) {
+			return value
+		}
+	}
+	return nil
 }

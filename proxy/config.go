@@ -72,8 +72,19 @@ type Config struct {
 
 	// RetryFinishReasons are the finish reasons treated as interruptions.
 	RetryFinishReasons []string
-	// ContinuePrompt is the user turn of a continuation.
+	// Heal says what is done with interruptions: "on", "off", or "shadow",
+	// which counts them and changes nothing.
+	Heal string
+	// ContinueMode says how a model is asked to go on: "prompt" by a user
+	// turn, "prefill" by its own words alone, "auto" by what it is known to
+	// take.
+	ContinueMode string
+	// ContinuePrompt is the user turn of a continuation; {anchor} stands for
+	// the words to repeat.
 	ContinuePrompt string
+	// ChaosCutAfter cuts every upstream stream after so many events; 0 does
+	// not. It is for trying the proxy out.
+	ChaosCutAfter int
 	// CORSAllowOrigin is "*", a list of origins in lower case joined by ",",
 	// or empty for no CORS headers.
 	CORSAllowOrigin string

@@ -47,7 +47,7 @@ func TestDefaultConfig(t *testing.T) {
 		ContinuePrompt: "Your previous message was cut off before it was complete. Continue it from exactly the point where it stopped. " +
 			"Begin directly with the next characters, do not repeat anything already written, do not add an introduction, apology or comment, " +
 			"and keep the same language, style and formatting.",
-		CORSAllowOrigin: "*", LogFormat: "text",
+		CORSAllowOrigin: "*", LogFormat: "text", Heal: "on", ContinueMode: "auto",
 	}
 	got := DefaultConfig()
 	if !reflect.DeepEqual(got, want) {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -22,8 +23,9 @@ type clientConn struct {
 	stall time.Duration // CLIENT_STALL_TIMEOUT
 	// inBody is set while a request body is read. It is used by one goroutine
 	// at a time: the connection's own, or the one that sends the body on.
-	inBody bool
-	got    int // bytes since the deadline last moved
+	inBody  bool
+	got     int   // bytes since the deadline last moved
+	readErr error // of the first read that failed, see bodyError
 }
 
 // beginBody makes reads move the read deadline, until endBody.
@@ -34,10 +36,26 @@ func (c *clientConn) beginBody() {
 
 func (c *clientConn) endBody() { c.inBody = false }
 
+// bodyError returns the true error of a read from a request body. fasthttp
+// takes a connection that ends or fails between two chunks for the end of the
+// body.
+func (c *clientConn) bodyError(err error) error {
+	switch {
+	case err != io.EOF || c.readErr == nil:
+		return err
+	case c.readErr == io.EOF:
+		return io.ErrUnexpectedEOF
+	}
+	return c.readErr
+}
+
 // Read moves the deadline while a request body is read; a request head is
 // read under the absolute deadline that fasthttp sets.
 func (c *clientConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if err != nil && c.readErr == nil {
+		c.readErr = err
+	}
 	if c.inBody && err == nil {
 		if c.got += n; c.got >= bodyProgress {
 			c.got = 0

@@ -102,6 +102,10 @@ func (e *exchange) cancel(why cause) {
 		e.upstream.SetDeadline(time.Unix(1, 0))
 	}
 	e.mu.Unlock()
+	if why == causeDrain {
+		// A client that is sending its body is still there and may be slow.
+		e.client.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // err returns the error of the cause, nil while the exchange goes on.

@@ -75,4 +75,5 @@ var (
 	errClientStall = errors.New("client silent for too long")
 	errClientBody  = errors.New("unreadable request body")
 	errTooLarge    = errors.New("request body too large")
+	errChaos       = errors.New("cut on purpose")
 )

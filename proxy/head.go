@@ -17,6 +17,7 @@ type head struct {
 	bearer         []byte // the token of Authorization: Bearer
 	hasBearer      bool
 	group          []byte // X-Proxy-Group
+	heal           []byte // X-Proxy-Heal
 	contentType    []byte
 	acceptEncoding []byte
 	origin         []byte
@@ -120,6 +121,8 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 		if len(h.group) == 0 {
 			h.group = value
 		}
+	case "x-proxy-heal":
+		h.heal = value
 	case "x-goog-api-key":
 		if len(h.key) == 0 {
 			h.key = value

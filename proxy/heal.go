@@ -50,11 +50,17 @@ type healer struct {
 	readable     bool           // body is JSON that a continuation can be made of
 	continuation []byte         // the body of a continuation
 	continuing   bool           // the attempt is one
+	prefilled    bool           // it ends with the model's own words
+	resumed      bool           // it goes on from a checkpoint of the API
+	noPrefill    bool           // the model does not take it
+	noResume     bool           // a resumed attempt differed, or was refused
+	diverged     int            // continuations that contradicted what was delivered
 
 	in         inbox // what was read of the attempt and is not consumed
 	early      []byte
 	out        []byte // a frame: what the client gets next
 	firstUntil time.Time
+	holdUntil  time.Time // when text that is held back must be decided on
 	committed  bool
 
 	outcome  routing.Outcome // how the last attempt ended
@@ -255,16 +261,21 @@ func (h *healer) read() {
 			h.judge(v, ev.Data, nil)
 			return
 		}
+		if n := h.e.s.cfg.ChaosCutAfter; n > 0 && h.splice.Events() >= n && !h.splice.Finished() {
+			h.ended(errChaos)
+			return
+		}
 	}
 	if h.pending() {
 		return
 	}
+	h.watchHeld()
 	if !h.in.room() {
 		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
 		return
 	}
 	n, err := h.in.readFrom(h.src)
-	if err != nil && n == 0 {
+	if err != nil && n == 0 && !h.settled(err) {
 		h.ended(err)
 	}
 }
@@ -286,10 +297,7 @@ func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
 		if v == stream.Policy {
 			h.outcome = routing.Final
 		}
-		h.e.record.verdict(h.outcome)
-		h.debugAttempt()
-		h.phase = phaseComplete
-		h.attempt.close()
+		h.complete()
 	case stream.Finish, stream.Empty:
 		o := routing.Finish
 		if v == stream.Empty {
@@ -301,9 +309,32 @@ func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
 		h.failed(payload)
 	case stream.Refused:
 		h.broke(routing.Refused, nil)
+	case stream.Diverged:
+		h.diverged++
+		h.broke(routing.Diverged, nil)
+	case stream.Broken:
+		h.broke(routing.Broken, nil)
+	case stream.Stopped:
+		h.finishWith("STOP")
 	default:
 		h.broke(cutOutcome(err), err)
 	}
+}
+
+// complete ends the answer.
+func (h *healer) complete() {
+	h.e.record.verdict(h.outcome)
+	h.noteSeam()
+	h.debugAttempt()
+	h.phase = phaseComplete
+	h.attempt.close()
+}
+
+// finishWith ends an answer that is complete although no attempt said so.
+func (h *healer) finishWith(reason string) {
+	h.out = h.splice.AppendFinish(h.out, reason)
+	h.outcome = routing.Natural
+	h.complete()
 }
 
 // cutOutcome says why a body ended before its answer did.
@@ -337,6 +368,7 @@ func (h *healer) broke(o routing.Outcome, err error) {
 	}
 	h.e.record.verdict(o)
 	h.e.s.metrics.interrupted(h.e.group, o)
+	h.noteSeam()
 	h.debugAttempt()
 	h.attempt.close()
 }
@@ -351,6 +383,7 @@ func (h *healer) Close() error {
 func (h *healer) finish() {
 	e := h.e
 	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
+	e.record.wasted = h.splice.Wasted()
 	h.release()
 	e.finish()
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"time"
 
 	"gemini-resilient-proxy/routing"
@@ -14,6 +13,7 @@ func (h *healer) start() {
 	h.ledger.Attempts++
 	e.record.attempts = h.ledger.Attempts
 	h.told, h.hasTold, h.cause = 0, false, nil
+	h.holdUntil = time.Time{}
 	h.scanner.Reset()
 	h.in.reset()
 
@@ -62,9 +62,7 @@ func (h *healer) head() {
 	case routing.RetryableStatus(code):
 		h.status(code)
 	case h.continuing:
-		// The proxy's own request was refused; what it was told is not for
-		// the client.
-		h.broke(routing.Refused, nil)
+		h.refused(code)
 	case h.committed:
 		h.status(code)
 	default:
@@ -105,7 +103,11 @@ func (h *healer) waitUntil() time.Time {
 	if h.splice.Finished() && !h.splice.Sloppy() {
 		stall = min(stall, finishGrace)
 	}
-	return time.Now().Add(stall)
+	at := time.Now().Add(stall)
+	if !h.holdUntil.IsZero() && !isDecoder(h.src) {
+		at = earlier(at, h.holdUntil)
+	}
+	return at
 }
 
 // mend decides what follows an interruption, waits, and prepares the next
@@ -116,9 +118,16 @@ func (h *healer) mend() {
 		h.phase = phaseGone
 		return
 	}
-	if why := h.unfit(); why != "" && h.outcome.Interruption() {
-		h.giveUp(why)
-		return
+	if h.outcome.Interruption() {
+		if h.endsInCall() {
+			h.e.record.note = "the answer was ended after its function call"
+			h.finishWith("STOP")
+			return
+		}
+		if why := h.unfit(); why != "" {
+			h.giveUp(why)
+			return
+		}
 	}
 	left := time.Until(e.deadline)
 	d := e.s.policy.Decide(&h.ledger, h.outcome, h.splice.Progress(), h.told, h.hasTold, left)
@@ -130,12 +139,20 @@ func (h *healer) mend() {
 	if !h.prepare() {
 		return
 	}
-	h.debugSeam(d.Wait)
+	h.debugRetry(d.Wait)
 	if err := e.sleep(d.Wait); err != nil {
 		h.broke(outcomeOf(err), err)
 		return
 	}
 	h.phase = phaseStart
+}
+
+// endsInCall tells whether what was delivered ends in a function call that
+// has come whole. A call is an answer, and is never asked for again.
+func (h *healer) endsInCall() bool {
+	d := h.splice.Delivered()
+	return d&stream.Call != 0 && d&(stream.Untextual&^stream.Call) == 0 &&
+		!h.splice.OpenCall() && h.outcome != routing.Finish
 }
 
 // unfit says why the answer cannot be continued by sending its text back,
@@ -146,39 +163,18 @@ func (h *healer) unfit() string {
 	switch {
 	case delivered&stream.Answer == 0:
 		return ""
+	case delivered&stream.Call != 0:
+		return "call"
 	case delivered&stream.Untextual != 0:
 		return "not_text"
-	case h.request.JSON:
-		return "json_mode"
-	case h.request.Token:
-		return "long_decode"
+	case h.request.JSON && !h.request.Document:
+		return "constrained"
 	case h.splice.Transcript().Full():
 		return "transcript_full"
+	case h.diverged > 1:
+		return "diverged"
 	}
 	return ""
-}
-
-// prepare makes the body of the next attempt: the original's, while nothing
-// of the answer was delivered, else a continuation. It is false when there is
-// to be none.
-func (h *healer) prepare() bool {
-	if h.continuing = h.splice.Delivered()&stream.Answer != 0; !h.continuing {
-		return true
-	}
-	var err error
-	h.continuation, err = h.request.AppendContinuation(h.continuation[:0],
-		h.splice.Transcript().Raw(), h.e.s.cfg.ContinuePrompt, h.splice.Spent())
-	switch {
-	case errors.Is(err, stream.ErrBudgetSpent):
-		h.out = h.splice.AppendMaxTokens(h.out)
-		h.outcome = routing.Natural
-		h.phase = phaseComplete
-		return false
-	case err != nil:
-		h.giveUp("no_contents")
-		return false
-	}
-	return true
 }
 
 func (h *healer) giveUp(why string) {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
 )
 
 // metrics are the proxy's counters. Labels come from the configuration and
@@ -25,6 +26,11 @@ type metrics struct {
 	open          prometheus.Gauge
 	toFirst       *prometheus.HistogramVec
 	seamGap       prometheus.Histogram
+	seams         *prometheus.CounterVec
+	seamDropped   prometheus.Counter
+	wasted        *prometheus.CounterVec
+	shadow        *prometheus.CounterVec
+	callEnds      *prometheus.CounterVec
 }
 
 const namespace = "gemini_proxy"
@@ -53,7 +59,14 @@ func newMetrics(groups []string) *metrics {
 			Help:    "Time from an interruption of a stream to the next byte for the client.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
 	}
-	m.registry.MustRegister(m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
+	m.seams = counter("seams_total", "Continuations, by how their text joined what was delivered.", "kind")
+	m.seamDropped = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "seam_dropped_bytes_total",
+		Help: "Bytes of text that continuations repeated and clients were spared."})
+	m.wasted = counter("wasted_tokens_total", "Tokens that attempts cost of which nothing was delivered, by the upstream's own usage.", "group")
+	m.shadow = counter("shadow_interruptions_total", "Interruptions that would have been healed, were it not for HEAL=shadow.", "group", "cause")
+	m.callEnds = counter("ended_after_call_total", "Interrupted answers that were ended behind a function call that had come whole.", "group")
+	m.registry.MustRegister(m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
+		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.prime(groups)
@@ -63,10 +76,14 @@ func newMetrics(groups []string) *metrics {
 // prime makes the series of all groups, so that a rate over the first
 // interruption of a process is not lost.
 func (m *metrics) prime(groups []string) {
+	for _, k := range stream.SeamKinds() {
+		m.seams.WithLabelValues(k.String())
+	}
 	for _, g := range groups {
 		m.healed.WithLabelValues(g)
 		m.attempts.WithLabelValues(g)
 		m.clientGone.WithLabelValues(g)
+		m.wasted.WithLabelValues(g)
 		for _, o := range routing.Outcomes() {
 			if o.Interruption() {
 				m.interruptions.WithLabelValues(g, o.String())
@@ -91,6 +108,7 @@ func (m *metrics) done(e *exchange) {
 	m.requests.WithLabelValues(group, kindNames[r.kind], codeClass(r.status)).Inc()
 	m.attempts.WithLabelValues(group).Add(float64(r.attempts))
 	m.bytes.WithLabelValues(group).Add(float64(r.bytes))
+	m.wasted.WithLabelValues(group).Add(float64(r.wasted))
 	if r.healed {
 		m.healed.WithLabelValues(group).Inc()
 	}

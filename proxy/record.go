@@ -31,6 +31,7 @@ type record struct {
 	bytes    int64             // of the body, written to the client
 	toFirst  time.Duration     // from the request to the first byte of the answer
 	healed   bool
+	wasted   int64 // tokens of attempts of which nothing was delivered
 	gaveUp   string
 	note     string // why the proxy itself answered or ended the exchange
 }
@@ -160,13 +161,34 @@ func (h *healer) debugAttempt() {
 		slog.String("error", errText))
 }
 
-// debugSeam logs that another attempt follows.
-func (h *healer) debugSeam(wait time.Duration) {
+// noteSeam counts how a continuation that is over has joined.
+func (h *healer) noteSeam() {
+	if !h.continuing {
+		return
+	}
 	s := h.e.s
+	kind, dropped := h.splice.Seam()
+	s.metrics.seams.WithLabelValues(kind.String()).Inc()
+	s.metrics.seamDropped.Add(float64(dropped))
 	if !s.cfg.DebugMode {
 		return
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelDebug, "seam",
+		slog.String("group", h.e.group.Name),
+		slog.Int("attempt", h.ledger.Attempts),
+		slog.String("kind", kind.String()),
+		slog.Int("dropped_bytes", dropped),
+		slog.Bool("prefill", h.prefilled),
+		slog.Int("transcript_bytes", h.splice.Transcript().Len()))
+}
+
+// debugRetry logs that another attempt follows.
+func (h *healer) debugRetry(wait time.Duration) {
+	s := h.e.s
+	if !s.cfg.DebugMode {
+		return
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelDebug, "retry",
 		slog.String("group", h.e.group.Name),
 		slog.Int("after_attempt", h.ledger.Attempts),
 		slog.Bool("continuation", h.continuing),

@@ -87,6 +87,9 @@ func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 
 // relayFailed answers a relayed request that brought no response.
 func (e *exchange) relayFailed(ctx *fasthttp.RequestCtx, err error) {
+	if e.s.cfg.Heal == "shadow" && e.isStream() {
+		e.shadowed(outcomeOf(err))
+	}
 	e.record.verdict(outcomeOf(err))
 	switch {
 	case errors.Is(err, errClientStall), errors.Is(err, errClientBody):
@@ -107,6 +110,7 @@ type relayed struct {
 	done   func() // called once at the end, in place of e.finish when set
 	err    error
 	direct bool // the head is on the wire, frames go to the connection
+	shadow *shadow
 }
 
 // respond hands the response to fasthttp.
@@ -117,6 +121,7 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	e.record.status = resp.StatusCode()
 	e.first()
 	e.streaming = true
+	r.shadow = newShadow(e, r.a)
 	size := int(r.a.body.size())
 	if r.a.body.framing == framedByNothing {
 		size = 0
@@ -154,10 +159,16 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 		if m > 0 {
 			n += int64(m)
 			r.e.record.bytes += int64(m)
+			if r.shadow != nil {
+				r.shadow.take(room[frameRoom : frameRoom+m])
+			}
 			if werr := r.write(w, room[:frameRoom+m], chunked); werr != nil {
 				r.err = r.e.clientWriteError(werr)
 				return n, r.err
 			}
+		}
+		if err != nil && r.shadow != nil {
+			r.shadow.end(err)
 		}
 		if err == io.EOF {
 			r.e.record.verdict(outcomeOf(nil))

@@ -37,6 +37,9 @@ func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64)
 	}
 	e.client.beginBody()
 	defer e.client.endBody()
+	if err := e.err(); err != nil {
+		return dst, false, err
+	}
 	start := len(dst)
 	if length > 0 {
 		dst = grow(dst, min(length, wholeBody))
@@ -47,6 +50,7 @@ func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64)
 		}
 		dst = grow(dst, 1)
 		n, err := body.Read(dst[len(dst):cap(dst)])
+		err = e.client.bodyError(err)
 		dst = dst[:len(dst)+n]
 		if err == io.EOF {
 			if length > 0 && len(dst)-start < length {
@@ -124,6 +128,7 @@ func (u *upload) run() {
 	chunked, sent := u.left < 0, int64(0)
 	for {
 		n, err := u.body.Read(buf[:])
+		err = u.e.client.bodyError(err)
 		sent += int64(n)
 		if n > 0 && u.send(buf[:n], chunked) != nil {
 			return

@@ -158,7 +158,8 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 	if m := src.StatusMessage(); len(m) > 0 {
 		dst.Header.SetStatusMessage(m)
 	}
-	named := src.Peek(fasthttp.HeaderConnection)
+	var room [64]byte
+	named := appendNamed(room[:0], src)
 	for name, value := range src.All() {
 		var buf [32]byte
 		switch string(lower(buf[:0], name)) {
@@ -174,6 +175,17 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 			dst.Header.AddBytesKV(name, value)
 		}
 	}
+}
+
+// appendNamed appends the names that the Connection fields of h list, there
+// may be several.
+func appendNamed(dst []byte, h *fasthttp.ResponseHeader) []byte {
+	for name, value := range h.All() {
+		if bytes.EqualFold(name, []byte(fasthttp.HeaderConnection)) {
+			dst = append(append(dst, value...), ',')
+		}
+	}
+	return dst
 }
 
 // hasToken tells whether a comma-separated list holds token.

@@ -34,6 +34,7 @@ type Server struct {
 	cors     cors
 	log      *slog.Logger
 	metrics  *metrics
+	prefill  prefills
 	http     *fasthttp.Server
 
 	draining atomic.Bool
@@ -103,10 +104,10 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		StreamRequestBody:            true,
 		MaxRequestBodySize:           1,
 		DisablePreParseMultipartForm: true,
-		// What passes through keeps its names, its server and its date.
+		// What passes through keeps its names and its server. Its date is
+		// written anew: fasthttp takes none from a handler.
 		DisableHeaderNamesNormalizing: true,
 		NoDefaultServerHeader:         true,
-		NoDefaultDate:                 true,
 		NoDefaultContentType:          true,
 		SecureErrorLogMessage:         true,
 		CloseOnShutdown:               true,
@@ -146,7 +147,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		e.record.status = 204
 		return
 	}
-	if e.isHealed() {
+	if e.isStream() && e.heals() {
 		s.heal(ctx, e)
 		return
 	}

@@ -60,9 +60,10 @@ const (
 	defaultFinishReasons = "SAFETY,RECITATION,LANGUAGE,OTHER,MALFORMED_FUNCTION_CALL,MALFORMED_RESPONSE,UNEXPECTED_TOOL_CALL,FINISH_REASON_UNSPECIFIED"
 
 	defaultContinuePrompt = "Your previous message was cut off before it was complete. " +
-		"Continue it from exactly the point where it stopped. " +
-		"Begin directly with the next characters, do not repeat anything already written, " +
-		"do not add an introduction, apology or comment, and keep the same language, style and formatting."
+		"Continue it: first repeat its last words, given between the marks, exactly as they are, " +
+		"then go straight on from there. <<<{anchor}>>> " +
+		"Write nothing before or between, no marks, no introduction, no apology, no comment, " +
+		"and keep the same language, style and formatting."
 )
 
 var settingTable = []setting{
@@ -129,8 +130,14 @@ var settingTable = []setting{
 	{name: "RETRY_FINISH_REASONS", def: defaultFinishReasons, shape: shapeList,
 		meaning: "finish reasons treated as interruptions; empty for none",
 		codec:   finishReasonsCodec},
+	{name: "HEAL", def: "on",
+		meaning: "on; off relays everything; shadow relays too, and counts what would have been healed",
+		codec:   choiceCodec(func(c *Config) *string { return &c.Heal }, "on", "off", "shadow")},
+	{name: "CONTINUE_MODE", def: "auto",
+		meaning: "how a model is asked to go on: prompt adds a user turn, prefill ends with the model's own words, auto takes prefill for the models that are known to take it",
+		codec:   choiceCodec(func(c *Config) *string { return &c.ContinueMode }, "auto", "prompt", "prefill")},
 	{name: "CONTINUE_PROMPT", def: defaultContinuePrompt,
-		meaning: "the user turn of a continuation, at most 4096 bytes",
+		meaning: "the user turn of a continuation, at most 4096 bytes; {anchor} stands for the words to repeat, without it no repeat is expected",
 		codec:   promptCodec},
 	{name: "CORS_ALLOW_ORIGIN", def: "*",
 		meaning: "* or a comma-separated list of origins that browsers may call from; empty sends no CORS headers",
@@ -140,5 +147,8 @@ var settingTable = []setting{
 		codec:   boolCodec(func(c *Config) *bool { return &c.DebugMode })},
 	{name: "LOG_FORMAT", def: "text",
 		meaning: "text or json",
-		codec:   logFormatCodec},
+		codec:   choiceCodec(func(c *Config) *string { return &c.LogFormat }, "text", "json")},
+	{name: "CHAOS_CUT_AFTER", def: "0",
+		meaning: "cuts every upstream stream after so many events, to watch a real model being healed; 0 does not",
+		codec:   intCodec(func(c *Config) *int { return &c.ChaosCutAfter }, 0, 1_000_000)},
 }

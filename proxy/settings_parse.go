@@ -336,13 +336,16 @@ func validOrigin(origin string) bool {
 	return err == nil && n > 0
 }
 
-var logFormatCodec = codec{
-	parse: func(c *Config, text string) error {
-		if text != "text" && text != "json" {
-			return errors.New("must be text or json")
-		}
-		c.LogFormat = text
-		return nil
-	},
-	format: func(c *Config) string { return c.LogFormat },
+// choiceCodec takes one of the given words.
+func choiceCodec(field func(*Config) *string, words ...string) codec {
+	return codec{
+		parse: func(c *Config, text string) error {
+			if !slices.Contains(words, text) {
+				return errors.New("must be " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1])
+			}
+			*field(c) = text
+			return nil
+		},
+		format: func(c *Config) string { return *field(c) },
+	}
 }

@@ -114,6 +114,9 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 	br := t.hc.AcquireReader(l.conn)
 	defer t.hc.ReleaseReader(br)
 	for range maxInterim {
+		h.Reset()
+		h.DisableNormalizing()
+		h.SetNoDefaultContentType(true)
 		if err := e.arm(l.conn, at); err != nil {
 			return nil, err
 		}
@@ -128,8 +131,6 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 		} else if code >= 200 {
 			return takeBuffered(br, buf)
 		}
-		h.Reset()
-		h.DisableNormalizing()
 	}
 	return nil, errBadResponse
 }

@@ -25,6 +25,10 @@ const (
 	Status
 	// ConnectFailed: no connection, or one closed before any response byte.
 	ConnectFailed
+	// Diverged: a continuation contradicts what was delivered.
+	Diverged
+	// Broken: the answer came to an end, but is not what was asked for.
+	Broken
 	// Refused: the upstream did not accept a continuation as a request.
 	Refused
 	// ClientGone: the client closed its connection.
@@ -48,6 +52,8 @@ var outcomeNames = [endOutcome]string{
 	StreamError:   "stream_error",
 	Status:        "status",
 	ConnectFailed: "connect_failed",
+	Diverged:      "diverged",
+	Broken:        "broken",
 	Refused:       "refused",
 	ClientGone:    "client_gone",
 	Drain:         "drain",
@@ -67,7 +73,7 @@ func (o Outcome) String() string {
 // another one.
 func (o Outcome) Interruption() bool {
 	switch o {
-	case Cut, Stall, Empty, Finish, StreamError, Status, ConnectFailed:
+	case Cut, Stall, Empty, Finish, StreamError, Status, ConnectFailed, Diverged:
 		return true
 	default:
 		return false

@@ -7,7 +7,7 @@ import (
 )
 
 func TestOutcomes(t *testing.T) {
-	interruptions := []Outcome{Cut, Stall, Empty, Finish, StreamError, Status, ConnectFailed}
+	interruptions := []Outcome{Cut, Stall, Empty, Finish, StreamError, Status, ConnectFailed, Diverged}
 	snake := regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
 	seen := map[string]bool{"unknown": true}
 	for _, o := range Outcomes() {
@@ -20,8 +20,8 @@ func TestOutcomes(t *testing.T) {
 			t.Errorf("%s: Interruption() = %t, want %t", o, got, want)
 		}
 	}
-	if len(seen) != 14 {
-		t.Errorf("%d names, want 14: %v", len(seen), seen)
+	if len(seen) != 16 {
+		t.Errorf("%d names, want 16: %v", len(seen), seen)
 	}
 	for _, o := range []Outcome{0, endOutcome, 255} {
 		if o.String() != "unknown" || o.Interruption() {

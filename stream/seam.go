@@ -156,7 +156,10 @@ func (m *matcher) afterPreamble(text []byte, final bool) (kind SeamKind, drop in
 		return 0, 0, false
 	}
 	if i := bytes.Index(text, m.anchor); i >= 0 {
-		return SeamExact, i + len(m.anchor), true
+		if n := i + len(m.anchor); !m.cycles(text, n) {
+			return SeamExact, n, true
+		}
+		return 0, 0, false
 	}
 	if i := bytes.Index(m.foldedText.text, m.foldedAnchor.text); i >= 0 {
 		drop, settled := m.spaceAfter(text, m.foldedText.end(i+len(m.foldedAnchor.text)), final)
@@ -180,7 +183,8 @@ func (m *matcher) restartsWithin(text []byte) bool {
 		return false
 	}
 	i := bytes.Index(m.delivered, text)
-	if i < 0 || i+len(text) == len(m.delivered) || bytes.LastIndex(m.delivered, text) != i {
+	if i < 0 || i+len(text) == len(m.delivered) || bytes.LastIndex(m.delivered, text) != i ||
+		m.begunAgain(len(m.delivered)-i) {
 		return false
 	}
 	m.from = i
@@ -196,12 +200,27 @@ func (m *matcher) overlap(text []byte) int {
 		if tail[len(tail)-n] != text[0] || !bytes.Equal(tail[len(tail)-n:], text[:n]) {
 			continue
 		}
-		if utf8.RuneCount(text[:n]) < overlapLeast || repeats(tail) > 0 || m.isWholeLines(n) {
+		if utf8.RuneCount(text[:n]) < overlapLeast || repeats(tail) > 0 || m.begunAgain(n) || m.isWholeLines(n) {
 			return 0
 		}
 		return n
 	}
 	return 0
+}
+
+// cycles tells whether the first n bytes of text, which end in the anchor, are
+// the next round of something that goes round rather than a repeat.
+func (m *matcher) cycles(text []byte, n int) bool {
+	return bytes.HasSuffix(m.delivered, text[:n]) && m.begunAgain(n)
+}
+
+// begunAgain tells whether the delivered text had begun to repeat itself n
+// bytes later: its last words are those that stand n bytes before them. The
+// next n bytes are then the same whether a model repeats or goes on, and going
+// on loses nothing.
+func (m *matcher) begunAgain(n int) bool {
+	d := m.delivered
+	return len(d) >= n+overlapLeast/2 && bytes.Equal(d[len(d)-overlapLeast/2:], d[len(d)-n-overlapLeast/2:len(d)-n])
 }
 
 // isWholeLines tells whether the last n bytes delivered are lines from their

@@ -1,0 +1,242 @@
+package proxy_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"gemini-resilient-proxy/bench/upstream"
+	"gemini-resilient-proxy/proxy"
+)
+
+func TestRelayAnyMethod(t *testing.T) {
+	r := newRig(t, plain, nil)
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "PROPFIND", "X"} {
+		r.up.Reset()
+		w := r.wire()
+		w.send(method + " /v1beta/files/x HTTP/1.1\r\nHost: a\r\n\r\n")
+		w.wants(method, 200)
+		if q := r.arrived(0); q.Method != method || q.Target != "/v1beta/files/x" {
+			t.Errorf("%s arrived as %s %s", method, q.Method, q.Target)
+		}
+	}
+}
+
+func TestRelayAnyStatus(t *testing.T) {
+	r := newRig(t, plain, nil)
+	f := func(code int, header map[string]string, body string) {
+		t.Helper()
+		r.up.Reset()
+		r.up.SetHandler(upstream.Always(upstream.Script{upstream.Status(code, header, body)}))
+		resp, got, err := r.do("GET", "/v1/x", "")
+		if err != nil {
+			t.Errorf("%d: %v", code, err)
+			return
+		}
+		if resp.StatusCode != code || got != body || r.up.Count() != 1 {
+			t.Errorf("%d %q: got %d %q, %d requests", code, body, resp.StatusCode, got, r.up.Count())
+		}
+		for name, value := range header {
+			if resp.Header.Get(name) != value {
+				t.Errorf("%d: %s: %q, want %q", code, name, resp.Header.Get(name), value)
+			}
+		}
+	}
+	for _, code := range []int{200, 201, 202, 203, 400, 401, 403, 404, 409, 412, 416, 418, 429, 451, 500, 501, 502, 503, 504, 599} {
+		f(code, nil, fmt.Sprintf(`{"error":{"code":%d}}`, code))
+	}
+	f(200, nil, "")
+	f(204, map[string]string{"ETag": "x"}, "")
+	f(304, map[string]string{"ETag": "x"}, "")
+	f(206, map[string]string{"Content-Range": "bytes 0-2/10", "Content-Type": "text/plain"}, "abc")
+	for _, code := range []int{300, 301, 302, 303, 307, 308} {
+		f(code, map[string]string{"Location": "http://" + r.up.Addr() + "/elsewhere"}, "moved")
+	}
+	f(429, map[string]string{"Retry-After": "1"}, "{}")
+}
+
+// TestRelayHead answers HEAD: the length is that of the body which is not
+// there, and the connections on both sides can go on.
+func TestRelayHead(t *testing.T) {
+	r := newRig(t, upstream.Always(upstream.Script{upstream.Status(200, map[string]string{"X-A": "b"}, strings.Repeat("x", 1234))}), nil)
+	w := r.wire()
+	for range 3 {
+		w.send("HEAD /v1/x HTTP/1.1\r\nHost: a\r\n\r\n")
+		resp, body := w.wants("HEAD", 200)
+		if resp.ContentLength != 1234 || body != "" || resp.Header.Get("X-A") != "b" || resp.TransferEncoding != nil {
+			t.Errorf("length %d, body %q, %v", resp.ContentLength, body, resp.Header)
+		}
+	}
+	if q := r.up.Requests(); len(q) != 3 || q[2].Conn != q[0].Conn {
+		t.Error("the upstream connection was not used again")
+	}
+}
+
+// TestRelayBody checks all ways to frame a body, whole and cut. What was cut
+// must not look whole to the client.
+func TestRelayBody(t *testing.T) {
+	r := newRig(t, plain, nil)
+	f := func(name, want string, whole bool, steps ...upstream.Step) {
+		t.Helper()
+		r.up.SetHandler(upstream.Always(upstream.Script(steps)))
+		resp, got, err := r.do("GET", "/v1/x", "")
+		if resp == nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		if got != want || (err == nil) != whole || err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: got %d bytes and %v, want %d bytes, whole %v", name, len(got), err, len(want), whole)
+		}
+	}
+	long := strings.Repeat("0123456789", 30_000)
+	chunked, closing := upstream.Head(200, upstream.Chunked), upstream.Head(200, upstream.UntilClose)
+	length := func(n int) upstream.Step { return upstream.Head(200, upstream.Length(int64(n))) }
+	for _, body := range []string{"x", "hello", long} {
+		f("length", body, true, length(len(body)), upstream.Send(body))
+		f("length in two", body, true, length(len(body)), upstream.Send(body[:len(body)/2]), upstream.Send(body[len(body)/2:]))
+		f("length sliced", body, true, length(len(body)), upstream.Sliced(1000, upstream.Send(body)))
+		f("chunked", body, true, chunked, upstream.Send(body))
+		f("chunked sliced", body, true, chunked, upstream.Sliced(997, upstream.Send(body)))
+		f("until close", body, true, closing, upstream.Send(body))
+		f("chunked, cut between chunks", body, false, chunked, upstream.Send(body), upstream.Cut())
+		f("chunked, reset between chunks", body, false, chunked, upstream.Send(body), upstream.Reset())
+		f("chunked, cut before the last line", body, false, chunked, upstream.Send(body), upstream.Wire("0\r\n"), upstream.Cut())
+		f("chunked, cut in a size line", body, false, chunked, upstream.Send(body), upstream.Wire("1"), upstream.Cut())
+		f("chunked, malformed", body, false, chunked, upstream.Send(body), upstream.Wire("zz\r\n\r\n"))
+		f("length, cut", body, false, length(len(body)+1), upstream.Send(body), upstream.Cut())
+		f("length, reset", body, false, length(len(body)+1), upstream.Send(body), upstream.Reset())
+	}
+	f("chunked, empty", "", true, chunked)
+	f("length zero", "", true, length(0))
+	f("until close, empty", "", true, closing)
+	f("chunked, cut in data", "abc", false, chunked, upstream.Wire("5\r\nabc"), upstream.Cut())
+	f("chunked, cut at once", "", false, chunked, upstream.Cut())
+	f("chunked with trailer", "abc", true, chunked, upstream.Wire("3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), upstream.Cut())
+}
+
+// TestRelayKeepsCoding passes a coded body on untouched.
+func TestRelayKeepsCoding(t *testing.T) {
+	r := newRig(t, upstream.Always(upstream.Script{upstream.Gzip(), upstream.Head(200, upstream.Chunked), upstream.Send("hello hello hello")}), nil)
+	resp, got, err := r.do("GET", "/v1/x", "", "Accept-Encoding", "gzip")
+	if err != nil || resp.Header.Get("Content-Encoding") != "gzip" {
+		t.Fatal(resp, err)
+	}
+	zr, err := gzip.NewReader(strings.NewReader(got))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := io.ReadAll(zr); string(plain) != "hello hello hello" || err != nil {
+		t.Errorf("%q, %v", plain, err)
+	}
+}
+
+// TestRelayTrailingBytes: what comes behind a body is nobody's answer, and the
+// connection on which it came serves no other request.
+func TestRelayTrailingBytes(t *testing.T) {
+	evil := "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
+	r := newRig(t, plain, nil)
+	f := func(name string, first ...upstream.Step) {
+		t.Helper()
+		r.up.Reset()
+		r.up.SetHandler(upstream.InTurn(upstream.Script(first), upstream.Script{upstream.Status(200, nil, "good")}))
+		w := r.wire()
+		for i, want := range []string{"abc", "good", "good"} {
+			w.send("GET /v1/" + itoa(i) + " HTTP/1.1\r\nHost: a\r\n\r\n")
+			if _, body := w.wants("GET", 200); body != want {
+				t.Errorf("%s, answer %d: %q, want %q", name, i, body, want)
+			}
+		}
+		if q := r.up.Requests(); q[0].Conn == q[1].Conn {
+			t.Errorf("%s: the connection was used again", name)
+		}
+	}
+	f("length", upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"+evil), upstream.Stall())
+	f("chunked", upstream.Wire("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"+evil), upstream.Stall())
+	f("length, later", upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), upstream.Wire(evil), upstream.Stall())
+}
+
+// TestRelayInterim skips interim responses and refuses a switch of protocols,
+// a flood, and heads that cannot be read.
+func TestRelayInterim(t *testing.T) {
+	r := newRig(t, plain, nil)
+	f := func(name string, status int, steps ...upstream.Step) {
+		t.Helper()
+		r.up.SetHandler(upstream.Always(upstream.Script(steps)))
+		resp, body, err := r.do("GET", "/v1/x", "")
+		if err != nil || resp.StatusCode != status {
+			t.Errorf("%s: %v %v %q, want %d", name, resp, err, body, status)
+		}
+	}
+	done := upstream.Status(200, nil, "{}")
+	interim := upstream.Wire("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+	whole := upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+	f("100", 200, upstream.Head(100, upstream.Chunked), done)
+	f("103 twice", 200, interim, interim, whole)
+	flood := make([]upstream.Step, 0, 101)
+	for range 100 {
+		flood = append(flood, interim)
+	}
+	f("flood", 502, append(flood, whole)...)
+	f("101", 502, upstream.Wire("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"), upstream.Stall())
+	f("garbage", 502, upstream.Wire("\x16\x03\x01garbage\r\n\r\n"))
+	f("no head", 502, upstream.Cut())
+	f("reset", 502, upstream.Reset())
+	f("half a head", 502, upstream.Wire("HTTP/1.1 200 OK\r\nContent-"), upstream.Cut())
+	f("huge head", 502, upstream.Wire("HTTP/1.1 200 OK\r\nX-A: "+strings.Repeat("a", 40<<10)+"\r\n\r\n"))
+	f("large head", 200, upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: "+strings.Repeat("a", 30<<10)+"\r\n\r\n{}"))
+	f("two lengths", 502, upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), upstream.Stall())
+	f("204 with body", 204, upstream.Wire("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"))
+	f("both framings", 200, upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"))
+}
+
+// TestRelayStreamsBothWays talks like a telephone: each side speaks only after
+// it has heard the other.
+func TestRelayStreamsBothWays(t *testing.T) {
+	r := newRig(t, plain, nil)
+	heard, said := make(chan string, 10), make(chan struct{})
+	r.up.SetStreamer(func(q *upstream.Request, body io.Reader) upstream.Script {
+		buf := make([]byte, 5)
+		for range 3 {
+			if _, err := io.ReadFull(body, buf); err != nil {
+				heard <- err.Error()
+				return upstream.Script{upstream.Cut()}
+			}
+			heard <- string(buf)
+		}
+		return upstream.Script{
+			upstream.Head(200, upstream.Chunked), upstream.Send("first"), upstream.Hold(said), upstream.Send("second"),
+		}
+	})
+	w := r.wire()
+	w.send("POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	for _, word := range []string{"one  ", "two  ", "three"} {
+		w.send("5\r\n" + word + "\r\n")
+		if got := <-heard; got != word {
+			t.Fatalf("the upstream heard %q, want %q", got, word)
+		}
+	}
+	w.send("0\r\n\r\n")
+	head := readHead(t, w)
+	buf := make([]byte, len("5\r\nfirst\r\n"))
+	if _, err := io.ReadFull(w.r, buf); err != nil || string(buf) != "5\r\nfirst\r\n" {
+		t.Fatalf("%q %v after %q", buf, err, head)
+	}
+	close(said)
+	rest := make([]byte, len("6\r\nsecond\r\n0\r\n\r\n"))
+	if _, err := io.ReadFull(w.r, rest); err != nil || !bytes.HasPrefix(rest, []byte("6\r\nsecond")) {
+		t.Fatalf("%q %v", rest, err)
+	}
+}
+
+// TestRelayOff relays what would be healed when healing is switched off.
+func TestRelayOff(t *testing.T) {
+	r := newRig(t, upstream.Always(upstream.Script{upstream.Text("half "), upstream.Cut()}), func(c *proxy.Config) { c.MaxConsecutiveFailures = 0 })
+	_, body, err := r.post(streamPath, ask("hi"))
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(body, "half ") || r.up.Count() != 1 {
+		t.Errorf("%v, %d requests, %q", err, r.up.Count(), body)
+	}
+}

@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"io"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// shadow looks at a relayed stream as the healer would, and counts what it
+// would have healed. Nothing of it reaches the client.
+type shadow struct {
+	e       *exchange
+	scanner stream.Scanner
+	splice  stream.Splice
+	in      []byte
+	out     []byte
+	over    bool // the answer is decided on
+}
+
+// newShadow returns a shadow for the response of a, nil when there is nothing
+// to look at.
+func newShadow(e *exchange, a *attempt) *shadow {
+	if e.s.cfg.Heal != "shadow" || !e.isStream() {
+		return nil
+	}
+	if code := a.head.StatusCode(); code != 200 {
+		if routing.RetryableStatus(code) {
+			e.shadowed(routing.Status)
+		}
+		return nil
+	}
+	if len(a.head.ContentEncoding()) > 0 || !isEventStream(a.head.ContentType()) {
+		return nil
+	}
+	sh := &shadow{e: e}
+	sh.splice.Reset(e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	return sh
+}
+
+// shadowed counts an interruption that would have been healed.
+func (e *exchange) shadowed(o routing.Outcome) {
+	if o.Interruption() {
+		e.s.metrics.shadow.WithLabelValues(e.group.Name, o.String()).Inc()
+		e.record.verdict(o)
+	}
+}
+
+// take looks at bytes of the body.
+func (sh *shadow) take(p []byte) {
+	if sh.over {
+		return
+	}
+	sh.in = append(sh.in, p...)
+	for {
+		ev, n, ok := sh.scanner.Next(sh.in)
+		if ok {
+			var v stream.Verdict
+			if sh.out, v = sh.splice.Take(sh.out[:0], ev); v != stream.More {
+				sh.decide(v)
+				return
+			}
+		}
+		sh.in = sh.in[:copy(sh.in, sh.in[n:])]
+		if !ok {
+			sh.over = len(sh.in) > maxEvent
+			return
+		}
+	}
+}
+
+// end looks at the end of the body.
+func (sh *shadow) end(err error) {
+	if sh.over {
+		return
+	}
+	rest, some := sh.scanner.Rest(sh.in)
+	_, v := sh.splice.End(sh.out[:0], rest, some)
+	if v == stream.Cut && err != io.EOF && outcomeOf(err) == routing.Stall {
+		sh.over = true
+		sh.e.shadowed(routing.Stall)
+		return
+	}
+	sh.decide(v)
+}
+
+func (sh *shadow) decide(v stream.Verdict) {
+	sh.over = true
+	switch v {
+	case stream.Finish:
+		sh.e.shadowed(routing.Finish)
+	case stream.Empty:
+		sh.e.shadowed(routing.Empty)
+	case stream.Cut:
+		sh.e.shadowed(routing.Cut)
+	case stream.Failed:
+		if routing.RetryableStatus(sh.splice.Failure().Code) {
+			sh.e.shadowed(routing.StreamError)
+		}
+	}
+}
