@@ -87,9 +87,15 @@ func readRequest(br *bufio.Reader) error {
 
 // startProxy runs a proxy in front of the upstream at addr.
 func startProxy(tb testing.TB, addr string) string {
+	return startProxyWith(tb, addr, func(*proxy.Config) {})
+}
+
+// startProxyWith is startProxy with other settings.
+func startProxyWith(tb testing.TB, addr string, change func(*proxy.Config)) string {
 	tb.Helper()
 	cfg := proxy.DefaultConfig()
 	cfg.UpstreamURLBase = "http://" + addr
+	change(&cfg)
 	s, err := proxy.New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)

@@ -44,9 +44,9 @@ func TestDefaultConfig(t *testing.T) {
 		MaxHeaderBytes: 32 << 10, MaxBodyBytes: 128 << 20, MaxTranscriptBytes: 4 << 20,
 		RetryFinishReasons: []string{"SAFETY", "RECITATION", "LANGUAGE", "OTHER", "MALFORMED_FUNCTION_CALL",
 			"MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "FINISH_REASON_UNSPECIFIED"},
-		ContinuePrompt: "Your previous message was cut off before it was complete. Continue it from exactly the point where it stopped. " +
-			"Begin directly with the next characters, do not repeat anything already written, do not add an introduction, apology or comment, " +
-			"and keep the same language, style and formatting.",
+		ContinuePrompt: "Your previous message was cut off before it was complete. Continue it: first repeat its last words, " +
+			"given between the marks, exactly as they are, then go straight on from there. <<<{anchor}>>> " +
+			"Write nothing before or between, no marks, no introduction, no apology, no comment, and keep the same language, style and formatting.",
 		CORSAllowOrigin: "*", LogFormat: "text", Heal: "on", ContinueMode: "auto",
 	}
 	got := DefaultConfig()
@@ -72,6 +72,7 @@ func TestLoadConfigFull(t *testing.T) {
 		MaxHeaderBytes: 8192, MaxBodyBytes: 2048, MaxTranscriptBytes: 4096,
 		RetryFinishReasons: []string{"SAFETY", "NO_IMAGE"}, ContinuePrompt: "Go on.\nFrom there.",
 		CORSAllowOrigin: "https://app.example,http://localhost:3000", DebugMode: true, LogFormat: "json",
+		Heal: "shadow", ContinueMode: "prefill", ChaosCutAfter: 3,
 	}
 	got, err := LoadConfig("testdata/config/full.yaml", envOf())
 	if err != nil {
