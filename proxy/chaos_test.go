@@ -182,7 +182,7 @@ func TestChaos(t *testing.T) {
 // left is what a server that has ended may leave behind.
 type left struct {
 	fds        int // open descriptors, 0 where they cannot be counted
-	goroutines int // of the proxy, its libraries and the upstream, but for two of fasthttp's
+	goroutines int // of the proxy, its libraries and the upstream
 	stacks     string
 }
 
@@ -192,8 +192,7 @@ func leftovers() (l left) {
 	}
 	buf := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		// One never ends, the other sleeps once more before it does.
-		if strings.Contains(stack, "fasthttp.updateServerDate") || strings.Contains(stack, "fasthttp.(*HostClient).connsCleaner") {
+		if sleeps(stack) {
 			continue
 		}
 		for _, of := range []string{"gemini-resilient-proxy/proxy.", "bench/upstream.", "fasthttp.", "net/http."} {
@@ -205,4 +204,15 @@ func leftovers() (l left) {
 		}
 	}
 	return l
+}
+
+// sleeps tells whether a goroutine is one of fasthttp's that look up from their
+// sleep now and then, and only then see that their work is over.
+func sleeps(stack string) bool {
+	for _, f := range []string{"updateServerDate", "(*HostClient).connsCleaner", "(*workerPool).Start"} {
+		if strings.Contains(stack, "time.Sleep(") && strings.Contains(stack, "fasthttp."+f) {
+			return true
+		}
+	}
+	return false
 }

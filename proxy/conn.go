@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -20,12 +21,14 @@ const writePiece = 64 << 10
 // fasthttp's own are absolute and would cut healthy streams.
 type clientConn struct {
 	net.Conn
-	stall time.Duration // CLIENT_STALL_TIMEOUT
+	stall time.Duration   // CLIENT_STALL_TIMEOUT
+	from  *clientListener // may be nil
 	// inBody is set while a request body is read. It is used by one goroutine
 	// at a time: the connection's own, or the one that sends the body on.
 	inBody  bool
-	got     int   // bytes since the deadline last moved
-	readErr error // of the first read that failed, see bodyError
+	got     int             // bytes since the deadline last moved
+	readErr error           // of the first read that failed, see bodyError
+	raw     syscall.RawConn // the descriptor for the watcher, nil without one
 }
 
 // beginBody makes reads move the read deadline, until endBody.
@@ -77,47 +80,78 @@ func (c *clientConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// SyscallConn gives the watcher the descriptor.
-func (c *clientConn) SyscallConn() (syscall.RawConn, error) {
-	if sc, ok := c.Conn.(syscall.Conn); ok {
-		return sc.SyscallConn()
+// Close closes the connection and has the listener forget it.
+func (c *clientConn) Close() error {
+	if c.from != nil {
+		c.from.mu.Lock()
+		delete(c.from.open, c)
+		c.from.mu.Unlock()
 	}
-	return nil, syscall.EINVAL
+	return c.Conn.Close()
 }
 
-// clientListener hands out clientConns.
+// clientListener hands out clientConns and knows which of them are open:
+// fasthttp leaves those alone that have not sent a request yet.
 type clientListener struct {
 	net.Listener
 	stall time.Duration
+
+	mu   sync.Mutex
+	open map[*clientConn]struct{}
 }
 
-func (l clientListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+func newClientListener(l net.Listener, stall time.Duration) *clientListener {
+	return &clientListener{Listener: l, stall: stall, open: map[*clientConn]struct{}{}}
+}
+
+func (l *clientListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &clientConn{Conn: c, stall: l.stall}, nil
+	c := &clientConn{Conn: conn, stall: l.stall, from: l, raw: rawConn(conn)}
+	l.mu.Lock()
+	l.open[c] = struct{}{}
+	l.mu.Unlock()
+	return c, nil
 }
 
-// upstreamConn is a connection to an upstream; tcp is what is below TLS.
+// closeConns closes the connections that are still open.
+func (l *clientListener) closeConns() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		c.Conn.Close()
+	}
+}
+
+// rawConn returns access to the descriptor of c, nil when it has none.
+func rawConn(c net.Conn) syscall.RawConn {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// upstreamConn is a connection to an upstream; raw is what is below TLS.
 type upstreamConn struct {
 	net.Conn
-	tcp net.Conn
+	raw syscall.RawConn
 }
 
 // stale tells whether an idle connection can no longer be used: the peer has
 // closed it, or has sent something that nobody asked for.
 func (c *upstreamConn) stale() bool {
-	sc, ok := c.tcp.(syscall.Conn)
-	if !ok {
+	if c.raw == nil {
 		return false
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return true
-	}
 	stale := false
-	err = raw.Control(func(fd uintptr) {
+	err := c.raw.Control(func(fd uintptr) {
 		var b [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		stale = n > 0 || err != syscall.EAGAIN && err != syscall.EWOULDBLOCK

@@ -65,7 +65,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	e.method = ctx.Request.Header.Method()
 	e.client, _ = ctx.Conn().(*clientConn)
 	if e.client == nil {
-		e.client = &clientConn{Conn: ctx.Conn(), stall: s.cfg.ClientStallTimeout}
+		e.client = &clientConn{Conn: ctx.Conn(), stall: s.cfg.ClientStallTimeout, raw: rawConn(ctx.Conn())}
 	}
 	s.enter(e)
 	e.watchID = s.watcher.watch(e.client, e)
@@ -77,8 +77,8 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 func (e *exchange) finish() {
 	s := e.s
 	s.watcher.unwatch(e.client, e.watchID)
-	s.leave(e)
 	s.observe(e)
+	s.leave(e)
 	e.head.reset()
 	wake, h, target, scratch, verdicts := e.wake, e.head, e.target[:0], e.scratch[:0], e.record.verdicts[:0]
 	select {

@@ -98,8 +98,7 @@ func TestWhatTextCannotContinueIsGivenUp(t *testing.T) {
 			}
 		}
 	}
-	f("", "not_text", upstream.Call("f", `{}`))
-	f(first, "not_text", upstream.Text(first), upstream.Call("f", `{}`))
+	f("", "call", part(`{"functionCall": {"name": "f","willContinue": true}}`))
 	f(first, "not_text", upstream.Text(first), part(`{"inlineData": {"mimeType": "image/png","data": "AA=="}}`))
 	f("", "not_text", part(`{"fileData": {"fileUri": "x"}}`))
 	f("", "not_text", part(`{"executableCode": {"language": "PYTHON","code": "1"}}`))
@@ -108,9 +107,9 @@ func TestWhatTextCannotContinueIsGivenUp(t *testing.T) {
 	long := strings.Repeat("0123456789", 10)
 	f(long, "transcript_full", upstream.Say(long, 10, 0, ""))
 	s.heals(long, "STOP", "", s.play(nil, steps(upstream.Say(long, 10, 0, "STOP"))))
-	for _, config := range []string{`{"responseMimeType":"application/json"}`, `{"responseSchema":{}}`, `{"responseJsonSchema":{}}`} {
+	for _, config := range []string{`{"responseMimeType":"text/x.enum"}`, `{"responseMimeType":"text/x.enum","responseSchema":{"type":"STRING"}}`} {
 		s.body = `{"generationConfig":` + config + `,` + strings.TrimPrefix(ask("hi"), "{")
-		f(first, "json_mode", upstream.Text(first))
+		f(first, "constrained", upstream.Text(first))
 		// Before the first text the request itself can be sent again.
 		s.heals(first+second, "STOP", "|", s.play(nil, steps(upstream.Thought("hm"), upstream.Cut()), whole))
 	}

@@ -94,7 +94,8 @@ func TestBudgetIsThatOfTheWholeAnswer(t *testing.T) {
 	}
 	cut := steps(upstream.Text(first), upstream.Cut()) // three tokens
 	f("4", "4 1", cut, rest)
-	f("20", "20 17 14", cut, cut, rest)
+	more := piece("a time was")
+	f("20", "20 17 14", cut, more, rest)
 	f("20", "20 20 17", steps(upstream.Cut()), cut, rest)
 	// Thoughts are paid from it.
 	f("20", "20 16", steps(upstream.Thought("hm"), upstream.Text(first), upstream.Cut()), rest)
@@ -108,7 +109,7 @@ func TestBudgetIsThatOfTheWholeAnswer(t *testing.T) {
 			t.Errorf("usage %+v, want %+v", r.usage, want)
 		}
 	}
-	if r := f("6", "6 3", cut, cut, rest); r.whole(first+first, "MAX_TOKENS") != nil {
+	if r := f("6", "6 3", cut, more, rest); r.whole(first+"a time was", "MAX_TOKENS") != nil {
 		t.Error(r)
 	}
 }

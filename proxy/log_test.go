@@ -44,21 +44,23 @@ func TestLogLine(t *testing.T) {
 	r.do("GET", "/v1/%2e%2e/x", "")
 	r.raw("garbage\r\n\r\n")
 
-	var requests, attempts, seams []map[string]any
+	var requests, attempts, seams, retries []map[string]any
 	for _, l := range r.lines() {
 		switch l["msg"] {
 		case "request":
 			requests = append(requests, l)
 		case "attempt":
 			attempts = append(attempts, l)
-		case "retry":
+		case "seam":
 			seams = append(seams, l)
+		case "retry":
+			retries = append(retries, l)
 		default:
 			t.Errorf("unknown line %v", l)
 		}
 	}
-	if len(requests) != 4 || len(attempts) != 3 || len(seams) != 2 {
-		t.Fatalf("%d requests, %d attempts, %d seams", len(requests), len(attempts), len(seams))
+	if len(requests) != 4 || len(attempts) != 3 || len(seams) != 2 || len(retries) != 2 {
+		t.Fatalf("%d requests, %d attempts, %d seams, %d retries", len(requests), len(attempts), len(seams), len(retries))
 	}
 	f := func(got map[string]any, want ...any) {
 		t.Helper()
@@ -79,8 +81,9 @@ func TestLogLine(t *testing.T) {
 	f(requests[2], "kind", "refused", "status", 400.0, "attempts", 0.0)
 	f(requests[3], "kind", "refused", "status", 400.0)
 	f(attempts[0], "attempt", 1.0, "continuation", false, "verdict", "cut", "status", 200.0)
-	f(attempts[2], "attempt", 3.0, "continuation", true, "verdict", "natural", "finish", "STOP")
-	f(seams[0], "after_attempt", 1.0, "continuation", true)
+	f(attempts[2], "attempt", 3.0, "continuation", true, "verdict", "natural", "status", 200.0)
+	f(seams[0], "attempt", 2.0, "kind", "direct")
+	f(retries[0], "after_attempt", 1.0, "continuation", true)
 }
 
 // TestLogWithoutDebug has nothing but request lines.
@@ -190,7 +193,7 @@ func TestCanary(t *testing.T) {
 		"fold":     "GET /v1/x HTTP/1.1\r\nHost: a\r\nx-goog-api-key: " + key + "\r\n " + key + "\r\n\r\n",
 		"nul":      "GET /v1/x HTTP/1.1\r\nHost: a\r\nx-goog-api-key: " + key + "\x00\r\n\r\n",
 		"host":     "GET /v1/x HTTP/1.1\r\nHost: " + key + "@a\r\n\r\n",
-		"method":   "get" + key + " /v1/x HTTP/1.1\r\nHost: a\r\n\r\n",
+		"method":   "get /v1/" + key + " HTTP/1.1\r\nHost: a\r\n\r\n",
 		"version":  "GET /v1/x?key=" + key + " HTTP/1." + key + "\r\nHost: a\r\n\r\n",
 		"large":    "GET /v1/x?key=" + key + " HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat(key, 5000) + "\r\n\r\n",
 		"body":     "POST " + streamPath + " HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat(prompt, 1000)[:5000],

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -124,10 +123,12 @@ func (m *metrics) done(e *exchange) {
 	m.open.Dec()
 }
 
+var codeClasses = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
 // codeClass is the class of a status, "2xx" and so on.
 func codeClass(status int) string {
 	if status < 100 || status > 599 {
-		return "none"
+		status = 0
 	}
-	return strconv.Itoa(status/100) + "xx"
+	return codeClasses[status/100]
 }

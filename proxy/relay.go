@@ -40,7 +40,7 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 		return
 	}
 	head := buf.B
-	if isJSON(e.head.contentType) {
+	if isJSON(e.head.contentType) || e.keyIn == keyInBody {
 		head = withoutKey(head)
 	}
 	p := plan{body: head, length: int64(len(head))}

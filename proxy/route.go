@@ -144,8 +144,11 @@ func appendField(dst, name, value []byte) []byte {
 // whole answer (X-Server-Timeout, seconds), 0 when it says none.
 func (e *exchange) serverTimeout() time.Duration {
 	v := bytes.TrimSpace(e.head.serverTimeout)
+	if len(v) == 0 {
+		return 0
+	}
 	s, err := strconv.ParseFloat(string(v), 64)
-	if len(v) == 0 || err != nil || !(s > 0) || s > 1e6 {
+	if err != nil || !(s > 0) || s > 1e6 {
 		return 0
 	}
 	return time.Duration(s * float64(time.Second))

@@ -89,7 +89,7 @@ func TestGroupSources(t *testing.T) {
 // TestKeyPlaces goes through the four places of the key, their order, and what
 // goes upstream of each.
 func TestKeyPlaces(t *testing.T) {
-	_, send := routed(t)
+	r, send := routed(t)
 	f := func(want, wantBearer, query, header, body, wantBody string) {
 		t.Helper()
 		q := send("/v1/m:countTokens"+query, header, body)
@@ -140,6 +140,16 @@ func TestKeyPlaces(t *testing.T) {
 	// An apiKey deeper in the body, or in text, is the client's own affair.
 	const deep = `{"contents":[{"parts":[{"text":"my \"apikey\": x"}]}]}`
 	f("K", "", "?key=K", "", deep, deep)
+	// A body is looked at whatever its type says, as curl -d says another.
+	for _, kind := range []string{"", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"} {
+		w := r.wire()
+		r.up.Reset()
+		w.send("POST /v1/m:countTokens HTTP/1.1\r\nHost: a\r\n" + kind + "Content-Length: 22\r\n\r\n" + `{"apiKey":"group-a:K"}`)
+		w.wants("POST", 200)
+		if q := r.arrived(0); q.Header.Get("X-Goog-Api-Key") != "K" || string(q.Body) != "{}" {
+			t.Errorf("%q: arrived:\n%s%s", kind, q.Raw, q.Body)
+		}
+	}
 }
 
 // TestKeyCannotInject tries to put lines, or a request, into the head that

@@ -37,10 +37,11 @@ type Server struct {
 	prefill  prefills
 	http     *fasthttp.Server
 
-	draining atomic.Bool
-	mu       sync.Mutex
-	running  map[*exchange]struct{}
-	over     bool // the drain is over: what begins now is canceled at once
+	draining  atomic.Bool
+	mu        sync.Mutex
+	listeners []*clientListener
+	running   map[*exchange]struct{}
+	over      bool // the drain is over: what begins now is canceled at once
 }
 
 // New makes a Server of a valid configuration. Nothing listens before Serve.
@@ -219,7 +220,16 @@ func (s *Server) Running() int {
 // Serve serves l until Drain. It returns nil when the listener was closed by
 // Drain.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.Serve(clientListener{Listener: l, stall: s.cfg.ClientStallTimeout})
+	clients := newClientListener(l, s.cfg.ClientStallTimeout)
+	s.mu.Lock()
+	s.listeners = append(s.listeners, clients)
+	draining := s.draining.Load()
+	s.mu.Unlock()
+	if draining {
+		l.Close()
+		return nil
+	}
+	err := s.http.Serve(clients)
 	if s.draining.Load() {
 		return nil
 	}
@@ -233,9 +243,20 @@ const drainPoll = 20 * time.Millisecond
 const lastMoment = 5 * time.Second
 
 // Drain stops accepting, lets running requests finish until ctx is done, then
-// ends the rest as interrupted streams are ended, and closes everything.
+// ends the rest as interrupted streams are ended, and closes everything. Only
+// the first call does anything.
 func (s *Server) Drain(ctx context.Context) {
-	s.draining.Store(true)
+	s.mu.Lock()
+	if s.draining.Swap(true) {
+		s.mu.Unlock()
+		return
+	}
+	listeners := s.listeners
+	for _, l := range listeners {
+		// fasthttp closes only those that it has begun to serve.
+		l.Close()
+	}
+	s.mu.Unlock()
 	stop, cancel := context.WithCancel(context.Background())
 	closed := make(chan struct{})
 	go func() {
@@ -254,9 +275,7 @@ func (s *Server) Drain(ctx context.Context) {
 	if rest > 0 {
 		s.log.Warn("drain is over, ending what still runs", "requests", rest)
 	}
-	last, cancelLast := context.WithTimeout(context.Background(), lastMoment)
-	s.awaitIdle(last)
-	cancelLast()
+	s.awaitIdleFor(lastMoment)
 	// The last bytes of the last responses are on their way through fasthttp.
 	select {
 	case <-closed:
@@ -264,8 +283,18 @@ func (s *Server) Drain(ctx context.Context) {
 	}
 	cancel()
 	<-closed
+	for _, l := range listeners {
+		l.closeConns()
+	}
+	s.awaitIdleFor(lastMoment)
 	s.watcher.close()
 	s.upstream.hc.CloseIdleConnections()
+}
+
+func (s *Server) awaitIdleFor(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	s.awaitIdle(ctx)
 }
 
 // awaitIdle returns when no request runs any more, or ctx is done.

@@ -66,14 +66,14 @@ func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
 	if d.tls == nil {
-		return &upstreamConn{Conn: c, tcp: c}, nil
+		return &upstreamConn{Conn: c, raw: rawConn(c)}, nil
 	}
 	t := tls.Client(c, d.tls)
 	if err = t.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
-	return &upstreamConn{Conn: t, tcp: c}, nil
+	return &upstreamConn{Conn: t, raw: rawConn(c)}, nil
 }
 
 // link is a connection on loan from the pool. Exactly one of keep and drop is

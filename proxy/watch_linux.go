@@ -64,8 +64,7 @@ func (w *watcher) close() {
 // watch cancels e when the peer of c leaves. It returns an identity for
 // unwatch, 0 when c cannot be watched.
 func (w *watcher) watch(c *clientConn, e *exchange) (id uint64) {
-	raw, err := c.SyscallConn()
-	if err != nil {
+	if c.raw == nil {
 		return 0
 	}
 	w.mu.Lock()
@@ -73,7 +72,8 @@ func (w *watcher) watch(c *clientConn, e *exchange) (id uint64) {
 	id = w.nextID
 	w.byID[id] = e
 	w.mu.Unlock()
-	ctlErr := raw.Control(func(fd uintptr) {
+	var err error
+	ctlErr := c.raw.Control(func(fd uintptr) {
 		ev := syscall.EpollEvent{Events: epollRDHUP | epollOneshot, Fd: int32(id), Pad: int32(id >> 32)}
 		err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &ev)
 	})
@@ -89,11 +89,9 @@ func (w *watcher) unwatch(c *clientConn, id uint64) {
 	if id == 0 {
 		return
 	}
-	if raw, err := c.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_DEL, int(fd), nil)
-		})
-	}
+	c.raw.Control(func(fd uintptr) {
+		syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_DEL, int(fd), nil)
+	})
 	w.forget(id)
 }
 
