@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"time"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// ended decides on an attempt whose body is over or cannot be read on.
+func (h *healer) ended(err error) {
+	rest, some := h.scanner.Rest(h.in.bytes())
+	var v stream.Verdict
+	h.out, v = h.splice.End(h.out, rest, some)
+	h.judge(v, rest.Data, err)
+}
+
+// judge turns a verdict into what is done next. payload is what led to it,
+// err how the body ended, nil when the event alone decided.
+func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
+	switch v {
+	case stream.Complete, stream.Policy:
+		h.outcome = routing.Natural
+		if v == stream.Policy {
+			h.outcome = routing.Final
+		}
+		h.complete()
+	case stream.Finish, stream.Empty:
+		o := routing.Finish
+		if v == stream.Empty {
+			o = routing.Empty
+		}
+		h.last.hold(&h.attempt.head)
+		h.broke(o, nil)
+	case stream.Failed:
+		h.failed(payload)
+	case stream.Refused:
+		h.broke(routing.Refused, nil)
+	case stream.Diverged:
+		h.diverged++
+		h.broke(routing.Diverged, nil)
+	case stream.Broken:
+		h.broke(routing.Broken, nil)
+	case stream.Stopped:
+		h.finishWith("STOP")
+	default:
+		h.broke(cutOutcome(err), err)
+	}
+}
+
+// complete ends the answer.
+func (h *healer) complete() {
+	h.e.record.verdict(h.outcome)
+	h.noteSeam()
+	h.debugAttempt()
+	h.phase = phaseComplete
+	h.attempt.close()
+}
+
+// finishWith ends an answer that is complete although no attempt said so.
+func (h *healer) finishWith(reason string) {
+	h.out = h.splice.AppendFinish(h.out, reason)
+	h.outcome = routing.Natural
+	h.complete()
+}
+
+// cutOutcome says why a body ended before its answer did.
+func cutOutcome(err error) routing.Outcome {
+	switch o := outcomeOf(err); o {
+	case routing.Stall, routing.Deadline, routing.ClientGone, routing.Drain:
+		return o
+	}
+	return routing.Cut
+}
+
+// failed decides on an error object in the stream: by its code, as if it had
+// been the status.
+func (h *healer) failed(payload []byte) {
+	f := h.splice.Failure()
+	h.told, h.hasTold = f.Delay, f.HasDelay
+	h.last.failure(f.Code, payload)
+	if routing.RetryableStatus(f.Code) {
+		h.broke(routing.StreamError, nil)
+		return
+	}
+	h.broke(routing.Final, nil)
+}
+
+// broke ends the attempt as an interruption.
+func (h *healer) broke(o routing.Outcome, err error) {
+	h.outcome, h.cause = o, err
+	h.phase = phaseBroken
+	if h.committed && h.brokenAt.IsZero() {
+		h.brokenAt = time.Now()
+	}
+	h.e.record.verdict(o)
+	h.e.s.metrics.interrupted(h.e.group, o)
+	h.noteSeam()
+	h.debugAttempt()
+	h.attempt.close()
+}
