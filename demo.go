@@ -110,6 +110,9 @@ func (d *demonstration) start() (err error) {
 	cfg.UpstreamURLBase = d.up.URL()
 	cfg.StallTimeout = 600 * time.Millisecond
 	cfg.RetryBaseDelay = 50 * time.Millisecond
+	// The model of the demonstration refuses to go on from its own turn, as
+	// newer ones do.
+	cfg.ContinueMode = "prompt"
 	if d.server, err = proxy.New(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
@@ -132,25 +135,34 @@ func (d *demonstration) stop() {
 	d.up.Close()
 }
 
-// answer is the model: it goes on from the model turn it is sent, and breaks
-// off in the way that is next. A request can ask for one break by name.
+// answer is the model: it repeats the words that it is asked to, goes on from
+// the model turn it is sent, and breaks off in the way that is next. A request can ask for one break by name.
 func (d *demonstration) answer(r *upstream.Request) upstream.Script {
-	said := ""
-	if turns, err := r.Contents(); err == nil && len(turns) > 2 && strings.HasPrefix(demoAnswer, turns[len(turns)-2].Text) {
-		said = turns[len(turns)-2].Text
-	}
+	said, repeat := delivered(r)
 	rest := demoAnswer[len(said):]
 	if name := r.Header.Get("X-Demo-Break"); name != "" {
-		return d.oneBreak(r, name, rest)
+		return d.oneBreak(r, name, repeat, rest)
 	}
 	n := int(d.next.Add(1)-1) % (len(demoBreaks) + 1)
 	if d.show.Load() {
 		d.print(len(said), n)
 	}
 	if n == len(demoBreaks) {
-		return upstream.Script{upstream.Say(rest, 24, 4*time.Millisecond, "STOP")}
+		return upstream.Script{upstream.Say(repeat+rest, 24, 4*time.Millisecond, "STOP")}
 	}
-	return demoBreaks[n].steps(pieceOf(rest, n))
+	return demoBreaks[n].steps(repeat + pieceOf(rest, n))
+}
+
+// delivered returns what a request says the client has got, and the last words
+// of it that the model is asked to repeat.
+func delivered(r *upstream.Request) (said, repeat string) {
+	turns, err := r.Contents()
+	if err != nil || len(turns) < 3 || !strings.HasPrefix(demoAnswer, turns[len(turns)-2].Text) {
+		return "", ""
+	}
+	_, repeat, _ = strings.Cut(turns[len(turns)-1].Text, "<<<")
+	repeat, _, _ = strings.Cut(repeat, ">>>")
+	return turns[len(turns)-2].Text, repeat
 }
 
 // pieceOf is the part of the rest that comes before break n.
@@ -161,7 +173,7 @@ func pieceOf(rest string, n int) string {
 
 // oneBreak breaks the first attempt of a request in the named way, and goes on
 // to the end in the others.
-func (d *demonstration) oneBreak(r *upstream.Request, name, rest string) upstream.Script {
+func (d *demonstration) oneBreak(r *upstream.Request, name, repeat, rest string) upstream.Script {
 	if _, again := d.broken.LoadOrStore(r.Header.Get("X-Demo-Run"), true); !again {
 		for _, b := range demoBreaks {
 			if b.what == name {
@@ -169,7 +181,7 @@ func (d *demonstration) oneBreak(r *upstream.Request, name, rest string) upstrea
 			}
 		}
 	}
-	return upstream.Script{upstream.Say(rest, 24, 0, "STOP")}
+	return upstream.Script{upstream.Say(repeat+rest, 24, 0, "STOP")}
 }
 
 // print shows what the client has got when attempt n begins, and what broke
