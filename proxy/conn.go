@@ -109,7 +109,7 @@ func (l *clientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &clientConn{Conn: conn, stall: l.stall, from: l, raw: rawConn(conn)}
+	c := &clientConn{Conn: newRawIO(conn), stall: l.stall, from: l, raw: rawConn(conn)}
 	l.mu.Lock()
 	l.open[c] = struct{}{}
 	l.mu.Unlock()

@@ -162,7 +162,9 @@ func grep(text, word string) string {
 }
 
 func TestChaosCutsEveryStreamAndHealsIt(t *testing.T) {
-	m := &upstream.Model{Answer: strings.Repeat("It was a dark and stormy night, number one to the end of it. ", 4), Piece: 20}
+	m := &upstream.Model{Answer: "It was a dark and stormy night; the rain fell in torrents, except at occasional intervals, when it was checked " +
+		"by a violent gust of wind which swept up the streets, rattling along the housetops, and fiercely agitating the scanty flame " +
+		"of the lamps that struggled against the darkness.", Piece: 20}
 	r := newRig(t, m.Handle, func(c *proxy.Config) { c.ChaosCutAfter = 3 })
 	_, body, err := r.post(streamPath, ask("tell me"))
 	if got := textOf(t, body); err != nil || got != m.Answer {

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package proxy
+
+import "net"
+
+// newRawIO returns c as it is.
+func newRawIO(c net.Conn) net.Conn { return c }
