@@ -72,7 +72,7 @@ func TestLogLine(t *testing.T) {
 	}
 	f(requests[0], "kind", "heal", "method", "POST", "group", "default", "model", "gemini-2.5-flash", "action", "streamGenerateContent",
 		"status", 200.0, "attempts", 3.0, "verdicts", "cut,cut,natural", "healed", true, "gave_up", "", "note", "")
-	for _, name := range []string{"bytes", "first", "duration"} {
+	for _, name := range []string{"bytes", "ttfb_ms", "duration_ms"} {
 		if n, _ := requests[0][name].(float64); n <= 0 {
 			t.Errorf("%s: %v", name, requests[0][name])
 		}

@@ -60,6 +60,9 @@ func (r *record) names() string {
 // maxLogged bounds what a client can put into a log line, in bytes a field.
 const maxLogged = 200
 
+// millis is a duration as logs have it: in milliseconds, to the microsecond.
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 func clip(b []byte) string { return string(b[:min(len(b), maxLogged)]) }
 
 // refuse makes r the response and its message the exchange's note.
@@ -129,8 +132,8 @@ func (s *Server) observe(e *exchange) {
 		slog.Int("attempts", r.attempts),
 		slog.String("verdicts", r.names()),
 		slog.Int64("bytes", r.bytes),
-		slog.Duration("first", r.toFirst),
-		slog.Duration("duration", time.Since(e.started)),
+		slog.Float64("ttfb_ms", millis(r.toFirst)),
+		slog.Float64("duration_ms", millis(time.Since(e.started))),
 		slog.Bool("healed", r.healed),
 		slog.String("gave_up", r.gaveUp),
 		slog.String("note", r.note),
@@ -157,7 +160,7 @@ func (h *healer) debugAttempt() {
 		slog.Int("status", h.attempt.head.StatusCode()),
 		slog.Int("events", h.splice.Events()),
 		slog.Bool("progress", h.splice.Progress()),
-		slog.Duration("duration", time.Since(h.attempt.sent)),
+		slog.Float64("duration_ms", millis(time.Since(h.attempt.sent))),
 		slog.String("error", errText))
 }
 
@@ -193,5 +196,5 @@ func (h *healer) debugRetry(wait time.Duration) {
 		slog.Int("after_attempt", h.ledger.Attempts),
 		slog.Bool("continuation", h.continuing),
 		slog.Int("transcript_bytes", h.splice.Transcript().Len()),
-		slog.Duration("wait", wait))
+		slog.Float64("wait_ms", millis(wait)))
 }
