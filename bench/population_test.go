@@ -21,7 +21,7 @@ import (
 
 var (
 	answers = flag.Int("answers", 300, "number of answers that the simulated models give")
-	seed    = flag.Uint64("seed", 0, "seed of the simulation, 0 takes one from the clock")
+	seed    = flag.Uint64("seed", 1, "seed of the simulation, 0 takes one from the clock")
 	table   = flag.String("table", "", "file to write the table of the simulation to")
 )
 
@@ -40,7 +40,7 @@ var habits = []habit{
 	}},
 	{"goes on directly", 10, func(_ *rand.Rand, _, _, rest string) string { return rest }},
 	{"repeats some other end", 10, func(r *rand.Rand, _, said, rest string) string {
-		return lastRunes(said, 16+r.IntN(300)) + rest
+		return lastRunes(said, 24+r.IntN(300)) + rest
 	}},
 	{"starts over", 5, func(_ *rand.Rand, _, said, rest string) string { return said + rest }},
 	{"thinks first", 5, func(_ *rand.Rand, anchor, _, rest string) string { return anchor + rest }},
@@ -48,12 +48,14 @@ var habits = []habit{
 
 var preambles = []string{
 	"Sure, here is the continuation:\n\n", "Certainly! ", "Of course. Continuing from where I stopped:\n\n",
-	"Here is the rest of the message:\n", "\n\n", "… ", "\"",
+	"Here is the rest of the message:\n", "\n\n", "… ",
 }
 
-// loosely is text as a model retypes it.
+// loosely is text as a model retypes it. White space at its end is kept: a
+// space more there could as well be the next character of the answer.
 func loosely(text string) string {
-	return strings.NewReplacer(`"`, "”", "'", "’", " - ", " – ", ", ", ",  ").Replace(text)
+	words := strings.TrimRight(text, " \n")
+	return strings.NewReplacer(`"`, "”", "'", "’", " - ", " – ", ", ", ",  ").Replace(words) + text[len(words):]
 }
 
 func lastRunes(s string, n int) string {
@@ -116,7 +118,7 @@ func prose(r *rand.Rand) string {
 		case 0:
 			fmt.Fprintf(&b, "\n\n%d. ", r.IntN(1000))
 		case 1:
-			fmt.Fprintf(&b, ".\n\n    if n%d > %d {\n        return\n    }\n", r.IntN(100), r.IntN(1000))
+			fmt.Fprintf(&b, ".\n\n    if n%d > %d {\n        return %d\n    }\n", r.IntN(100), r.IntN(1000), r.IntN(10000))
 		case 2:
 			b.WriteString(".  ")
 		case 3:

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"bytes"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -14,10 +13,6 @@ const (
 	sureAnchor    = 16  // shorter ones are looked for at the very beginning only
 )
 
-// repetitive is how many bytes of repetition make the end of a text
-// ambiguous: whoever goes on from it and whoever repeats it write the same.
-const repetitive = 16
-
 // anchorOf returns the end of text that a model is asked to repeat, so that
 // the seam can be found: 40 to 80 characters, begun at a word and not at the
 // beginning of a line, and longer where the text repeats itself. It is a
@@ -25,40 +20,34 @@ const repetitive = 16
 // empty when the text repeats itself for too long: the model is then asked to
 // go on without a repeat.
 func anchorOf(text []byte) (anchor []byte, unique bool) {
-	n := utf8.RuneCount(text)
-	if n <= anchorAtLeast {
-		if repeats(text) > 0 && repeats(text) > len(text)/2 && n > 2 {
-			return wholeOrNone(text)
+	if len(trailingBlank(text)) == len(text) {
+		return nil, false
+	}
+	least := runesBack(text, anchorAtLeast)
+	if least == len(text) {
+		if repetitionOf(text, 2).length == len(text) {
+			return nil, false
 		}
 		return text, true
 	}
-	least := max(runesBack(text, anchorAtLeast), repeats(text)+sureAnchor)
-	for want := least; ; want += 40 {
+	repeats := repetitionOf(text, repetitive).length
+	if repeats > 0 {
+		least = max(least, repeats+sureAnchor)
+	}
+	for want := least; ; want += anchorAtLeast {
 		from := wordStart(text, len(text)-want)
 		anchor = text[from:]
-		if utf8.RuneCount(anchor) > anchorLimit {
+		if repeats == len(text) || utf8.RuneCount(anchor) > anchorLimit {
 			break
 		}
-		if bytes.Count(text, anchor) == 1 && bytes.LastIndex(text[:len(text)-1], anchor) < 0 {
-			return anchor, true
-		}
-		if from == 0 {
+		if bytes.Index(text, anchor) == from {
 			return anchor, true
 		}
 	}
-	if repeats(text) == 0 {
+	if repeats == 0 {
 		return text[wordStart(text, len(text)-least):], false
 	}
 	return nil, false
-}
-
-// wholeOrNone decides on a short text that repeats itself: the whole of it is
-// an anchor only when it begins with something else.
-func wholeOrNone(text []byte) ([]byte, bool) {
-	if repeats(text) >= len(text) {
-		return nil, false
-	}
-	return text, true
 }
 
 // runesBack returns how many bytes the last n runes of text have.
@@ -71,46 +60,88 @@ func runesBack(text []byte, n int) int {
 	return len(text) - i
 }
 
+// firstRunes returns the first n runes of text, or all of them; full tells
+// that there are that many.
+func firstRunes(text []byte, n int) (first []byte, full bool) {
+	i := 0
+	for ; n > 0 && i < len(text); n-- {
+		_, size := utf8.DecodeRune(text[i:])
+		i += size
+	}
+	return text[:i], n == 0
+}
+
 // wordStart returns where the word begins that holds offset from, going back
-// from it, at a rune and not at the beginning of a line; 0 when there is no
-// such place. Text without spaces is cut at any rune.
+// from it, at a rune and rather not at the beginning of a line; 0 when there
+// is no such place. Text without spaces is cut at any rune.
 func wordStart(text []byte, from int) int {
 	from = max(from, 0)
 	for from > 0 && !utf8.RuneStart(text[from]) {
 		from--
 	}
+	line := -1
 	for i := from; i > 0 && from-i < anchorAtMost-anchorAtLeast; {
 		r, n := utf8.DecodeLastRune(text[:i])
 		first, _ := utf8.DecodeRune(text[i:])
-		if unicode.IsSpace(r) && r != '\n' && r != '\r' && !unicode.IsSpace(first) {
+		switch {
+		case !isBlank(r) || isBlank(first):
+		case r != '\n' && r != '\r':
 			return i
+		case line < 0:
+			line = i
 		}
-		i -= n
-		if i == 0 {
+		if i -= n; i == 0 {
 			return 0
 		}
+	}
+	if line >= 0 {
+		return line
 	}
 	return from
 }
 
-// repeats returns how many bytes at the end of text are a repetition of one
-// unit, at least twice and at least `repetitive` bytes in all; 0 when the end
-// does not repeat itself. Of several units the one that reaches farthest back
-// counts.
-func repeats(text []byte) int {
+// repetitive is how many bytes of repetition make the end of a text
+// ambiguous: whoever goes on from it and whoever repeats it write the same.
+const repetitive = 16
+
+// repetition is the end of a text that is one unit over and over.
+type repetition struct {
+	length int // bytes, 0 when the end does not repeat itself
+	period int // bytes of the unit
+}
+
+// repetitionOf returns the repetition of at least one unit and a half, and of
+// at least so many bytes, that text ends in. Of several units the one that
+// reaches farthest back counts. It looks at the last few kilobytes only.
+func repetitionOf(text []byte, least int) (best repetition) {
 	const widest = 512 // bytes of a unit that is looked for
 	text = text[max(0, len(text)-4*widest):]
-	best := 0
-	for p := 1; p <= min(widest, len(text)/2); p++ {
-		n := len(text)
+	n := len(text)
+	for p := 1; p <= min(widest, n-1); p++ {
 		run := 0
 		for run < n-p && text[n-1-run] == text[n-1-run-p] {
 			run++
 		}
 		// run+p bytes have the period p.
-		if run >= p && run+p >= repetitive {
-			best = max(best, run+p)
+		if 2*run >= p && run+p >= least && run+p > best.length {
+			best = repetition{length: run + p, period: p}
 		}
 	}
 	return best
+}
+
+// goesOn tells whether text is what follows when the repetition that
+// delivered ends in goes on.
+func (r repetition) goesOn(delivered, text []byte) bool {
+	if r.length == 0 {
+		return false
+	}
+	unit := delivered[len(delivered)-r.period:]
+	for len(text) > len(unit) {
+		if !bytes.HasPrefix(text, unit) {
+			return false
+		}
+		text = text[len(unit):]
+	}
+	return bytes.HasPrefix(unit, text)
 }

@@ -269,6 +269,10 @@ func (p *chunkParser) parts(v int) int {
 		if i = pt.parse(p.b, i); i == bad {
 			return bad
 		}
+		if pt.kinds&Call != 0 {
+			// The last call says whether more is to come.
+			p.c.Kinds &^= OpenCall
+		}
 		p.c.Kinds |= pt.kinds
 		if pt.kinds&Text != 0 {
 			p.text = append(p.text, pt.text.of(p.b)...)

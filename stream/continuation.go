@@ -31,6 +31,7 @@ func (r *Request) AppendContinuation(dst, transcript []byte, prompt string, spen
 	if r.JSON {
 		free, ok := ParseRequest(r.unconstrained())
 		if ok {
+			free.JSON = false
 			return free.AppendContinuation(dst, transcript, prompt, spent)
 		}
 	}

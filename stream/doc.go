@@ -21,6 +21,10 @@
 //	                       goes on from the transcript
 //	Splice.NextAttempt     the events that follow belong to one response:
 //	                       first responseId, summed usage, thoughts once
+//	Splice.Continue        says what is continued: the first text is held until
+//	                       it is known how it joins, and what it repeats is
+//	                       dropped
+//	Splice.Settle          ends the holding when it has lasted long enough
 //	Splice.AppendHeld      when there is nothing more to try: the held event,
 //	                       else AppendFailure, the error that clients notice
 //

@@ -7,6 +7,7 @@ type documentEnd struct {
 	depth    int
 	inString bool
 	escaped  bool
+	scalar   bool // a number or a literal has begun, outside of any bracket
 	over     bool
 }
 
@@ -15,7 +16,8 @@ type documentEnd struct {
 // not.
 func (d *documentEnd) take(piece []byte) int {
 	for i, c := range piece {
-		if d.over {
+		if d.over || d.afterScalar(c) {
+			d.over = true
 			return i
 		}
 		d.byte(c)
@@ -23,18 +25,19 @@ func (d *documentEnd) take(piece []byte) int {
 	return len(piece)
 }
 
+// afterScalar tells whether c ends a document that is a number or a literal.
+func (d *documentEnd) afterScalar(c byte) bool {
+	return d.scalar && (c <= ' ' || c == '`')
+}
+
 func (d *documentEnd) byte(c byte) {
 	switch {
+	case d.escaped:
+		d.escaped = false
 	case d.inString:
-		switch {
-		case d.escaped:
-			d.escaped = false
-		case c == '\\':
-			d.escaped = true
-		case c == '"':
-			d.inString = false
-			d.over = d.depth == 0
-		}
+		d.escaped = c == '\\'
+		d.inString = c != '"'
+		d.over = !d.inString && d.depth == 0
 	case c == '"':
 		d.inString = true
 	case c == '{' || c == '[':
@@ -42,5 +45,7 @@ func (d *documentEnd) byte(c byte) {
 	case c == '}' || c == ']':
 		d.depth--
 		d.over = d.depth <= 0
+	case c > ' ':
+		d.scalar = d.depth == 0
 	}
 }

@@ -51,7 +51,7 @@ func (s *Splice) appendEdited(dst []byte) []byte {
 	var e editor
 	if s.rewrites() {
 		candidates, left := s.appendCandidates(nil, c.candidates.of(c.payload))
-		if !left && c.Finish == nil {
+		if !left && c.Finish == nil && !c.offsets {
 			return dst
 		}
 		e.replace(c.candidates, candidates)

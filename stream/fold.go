@@ -19,28 +19,15 @@ func (f *folded) foldOf(src []byte) {
 	f.text, f.at = f.text[:0], f.at[:0]
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
+		f.text = appendFoldedRune(f.text, r, src[i:i+n])
 		i += n
-		if unicode.IsSpace(r) || r == 0x200b || r == 0xfeff {
+		if k := len(f.at); k > 0 && k == len(f.text) {
 			// A run of white space ends where its last rune ends.
-			if k := len(f.text); k > 0 && f.text[k-1] == ' ' {
-				f.at[k-1] = i
-				continue
-			}
-			f.add(" ", i)
-			continue
+			f.at[k-1] = i
 		}
-		if plain, ok := plainForms[r]; ok {
-			f.add(plain, i)
-			continue
+		for len(f.at) < len(f.text) {
+			f.at = append(f.at, i)
 		}
-		f.add(string(src[i-n:i]), i)
-	}
-}
-
-func (f *folded) add(s string, end int) {
-	f.text = append(f.text, s...)
-	for range len(s) {
-		f.at = append(f.at, end)
 	}
 }
 
@@ -53,6 +40,32 @@ func (f *folded) end(n int) int {
 	return f.at[n-1]
 }
 
+// appendFolded appends src, folded.
+func appendFolded(dst, src []byte) []byte {
+	for i := 0; i < len(src); {
+		r, n := utf8.DecodeRune(src[i:])
+		dst = appendFoldedRune(dst, r, src[i:i+n])
+		i += n
+	}
+	return dst
+}
+
+// appendFoldedRune appends r, whose bytes are src, to a folded text.
+func appendFoldedRune(dst []byte, r rune, src []byte) []byte {
+	switch {
+	case isBlank(r):
+		if k := len(dst); k > 0 && dst[k-1] == ' ' {
+			return dst
+		}
+		return append(dst, ' ')
+	case r >= utf8.RuneSelf || r == '`':
+		if plain, ok := plainForms[r]; ok {
+			return append(dst, plain...)
+		}
+	}
+	return append(dst, src...)
+}
+
 // plainForms are the ASCII forms of characters that models exchange freely.
 var plainForms = map[rune]string{
 	'“': `"`, '”': `"`, '„': `"`, '‟': `"`, '«': `"`, '»': `"`, '″': `"`,
@@ -61,12 +74,17 @@ var plainForms = map[rune]string{
 	'…': "...",
 }
 
-// trailingSpace returns the white space that text ends in.
-func trailingSpace(text []byte) []byte {
+// isBlank tells whether r is white space or takes no room at all.
+func isBlank(r rune) bool {
+	return unicode.IsSpace(r) || r == 0x200b || r == 0xfeff
+}
+
+// trailingBlank returns the white space that text ends in.
+func trailingBlank(text []byte) []byte {
 	i := len(text)
 	for i > 0 {
 		r, n := utf8.DecodeLastRune(text[:i])
-		if !unicode.IsSpace(r) {
+		if !isBlank(r) {
 			break
 		}
 		i -= n
@@ -74,15 +92,40 @@ func trailingSpace(text []byte) []byte {
 	return text[i:]
 }
 
-// leadingSpace returns the white space that text begins with.
-func leadingSpace(text []byte) []byte {
-	i := 0
-	for i < len(text) {
-		r, n := utf8.DecodeRune(text[i:])
-		if !unicode.IsSpace(r) {
-			break
+// skipBlank goes through white space that begins text and repeats blank, the
+// white space that was delivered last. n is how much of text repeats it and
+// left what is still to come; done tells that what follows in text is new. A
+// line break is new when none is left to come; other white space that differs
+// is a repeat in other words.
+func skipBlank(text, blank []byte) (n int, left []byte, done bool) {
+	for len(blank) > 0 {
+		if n == len(text) {
+			return n, blank, false
 		}
-		i += n
+		r, size := utf8.DecodeRune(text[n:])
+		want, wantSize := utf8.DecodeRune(blank)
+		switch {
+		case !isBlank(r):
+			return n, nil, true
+		case r == want:
+			blank = blank[wantSize:]
+		case r == '\n':
+			rest, ok := afterLineBreak(blank)
+			if !ok {
+				return n, nil, true
+			}
+			blank = rest
+		}
+		n += size
 	}
-	return text[:i]
+	return n, nil, true
+}
+
+func afterLineBreak(blank []byte) (rest []byte, ok bool) {
+	for i, c := range blank {
+		if c == '\n' {
+			return blank[i+1:], true
+		}
+	}
+	return nil, false
 }

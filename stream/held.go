@@ -6,26 +6,46 @@ import (
 	"unicode/utf8"
 )
 
+// breakOff ends the attempt with v, after what is held has been decided on.
+func (s *Splice) breakOff(dst []byte, v Verdict) ([]byte, Verdict) {
+	dst, ended := s.settleAtEnd(dst)
+	s.join.abandon()
+	if ended != More {
+		return dst, ended
+	}
+	return dst, v
+}
+
 // settleAtEnd decides on text that is still held when its attempt breaks off.
 // What is known to be new is delivered; anything that might yet have turned
 // out to be a preamble is dropped, and the model is asked again from what was
 // delivered: nothing is lost by that but time.
 func (s *Splice) settleAtEnd(dst []byte) ([]byte, Verdict) {
 	j := &s.join
-	if !s.Holding() {
+	if !s.Holding() || j.mode == joinSwallow || unfinished(j.raw) > 0 {
 		return dst, More
 	}
-	kind, _, ok := j.m.match(j.plain, true)
+	kind, _, ok := j.m.match(j.plain, true, false)
 	if !ok || kind == SeamDirect && !j.m.surelyDirect(j.plain) {
 		return dst, More
 	}
-	return s.decide(dst, true)
+	return s.decide(dst, true, false)
 }
 
 // surelyDirect tells whether a text that repeats nothing can only be the next
-// words: the delivered text breaks off in mid-sentence, and the text goes on
-// in a way in which no preamble begins.
+// words: the delivered text breaks off in mid-sentence, the text goes on in a
+// way in which no preamble begins, and it is not the beginning of a repeat
+// that did not come to its end.
 func (m *matcher) surelyDirect(text []byte) bool {
+	if bytes.Contains(m.delivered, text) {
+		return false
+	}
+	return m.goesOn(text)
+}
+
+// goesOn tells whether the delivered text breaks off in mid-sentence and text
+// begins as the rest of one.
+func (m *matcher) goesOn(text []byte) bool {
 	last, _ := utf8.DecodeLastRune(bytes.TrimRight(m.delivered, " "))
 	first, _ := utf8.DecodeRune(bytes.TrimLeft(text, " "))
 	open := unicode.IsLetter(last) || unicode.IsDigit(last) || last == ','

@@ -17,6 +17,7 @@ type player struct {
 	s        Splice
 	out      []byte
 	attempts int
+	expect   *Expect // of the next attempt, none by default
 }
 
 func newPlayer() *player {
@@ -30,6 +31,10 @@ func (p *player) play(t testing.TB, stream string) Verdict {
 	t.Helper()
 	if p.attempts++; p.attempts > 1 {
 		p.s.NextAttempt()
+	}
+	if p.expect != nil {
+		p.s.Continue(*p.expect)
+		p.expect = nil
 	}
 	var sc Scanner
 	b := []byte(stream)

@@ -38,9 +38,7 @@ func ParseRequest(body []byte) (r Request, ok bool) {
 		case "generationConfig", "generation_config":
 			r.config(v)
 		case "continuationToken", "continuation_token":
-			if !isNull(body, v.from) {
-				r.Token, r.token = true, v
-			}
+			r.Token, r.token = !isNull(body, v.from), v
 		case "apiKey":
 			r.HasKey = true
 			if len(r.Key) == 0 && body[v.from] == '"' {

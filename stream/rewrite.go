@@ -1,13 +1,16 @@
 package stream
 
-import "strconv"
-
 // rewrites tells that the candidates of the event cannot go out as they came.
 func (s *Splice) rewrites() bool {
 	c, j := &s.chunk, &s.join
 	return s.attempt.mute && c.Kinds&Thought != 0 || j.cut > 0 || j.keep >= 0 ||
-		j.text && (c.Kinds&Token != 0 || c.offsets)
+		c.Kinds&Token != 0 && s.hidesToken() || j.text && c.offsets
 }
+
+// hidesToken tells that the event's continuationToken is not for the client:
+// it goes on from a request that the client does not know, or from before
+// what the client has.
+func (s *Splice) hidesToken() bool { return s.join.text || s.join.behind }
 
 // appendCandidates appends the candidates array of a continuation: without
 // thoughts that are muted, without the text that was repeated, without tokens
@@ -44,7 +47,7 @@ func (s *Splice) appendCandidate(dst, candidate []byte, first bool) (out []byte,
 		value := v.of(candidate)
 		switch string(name) {
 		case "continuationToken":
-			if s.join.text {
+			if s.hidesToken() {
 				return
 			}
 		case "content":
@@ -87,9 +90,9 @@ func (s *Splice) appendContent(dst, content []byte) (out []byte, left bool) {
 
 // appendParts appends the parts that the client may see.
 func (s *Splice) appendParts(dst, parts []byte) (out []byte, left bool) {
-	n := len(dst)
 	dst = append(dst, '[')
-	cut, keep := s.join.cut, s.join.keep
+	first := len(dst)
+	w := window{s.join.cut, s.join.keep}
 	i, some := arrayStart(parts, 0)
 	for some && i != bad {
 		var pt part
@@ -98,121 +101,51 @@ func (s *Splice) appendParts(dst, parts []byte) (out []byte, left bool) {
 			break
 		}
 		from := len(dst)
-		if from > n+1 {
+		if from > first {
 			dst = append(dst, ',')
 		}
-		switch {
-		case pt.kinds&Thought != 0 && s.attempt.mute:
+		to := len(dst)
+		if dst = s.appendPart(dst, parts, span{start, i}, &pt, &w); len(dst) == to {
 			dst = dst[:from]
-		case pt.kinds&Text != 0:
-			text := pt.text.of(parts)
-			drop := min(cut, len(text))
-			cut -= drop
-			text = text[drop:]
-			if keep >= 0 {
-				text = text[:min(keep, len(text))]
-				keep -= len(text)
-			}
-			if len(text) == 0 && pt.alone {
-				dst = dst[:from]
-				break
-			}
-			dst = append(dst, parts[start:pt.text.from]...)
-			dst = append(dst, text...)
-			dst = append(dst, parts[pt.text.to:i]...)
-			left = true
-		default:
-			dst = append(dst, parts[start:i]...)
-			left = true
 		}
 		i, some = nextItem(parts, i, ']')
 	}
-	if len(dst) == n+1 {
+	if left = len(dst) > first; !left {
 		dst = append(dst, `{"text": ""}`...)
 	}
 	return append(dst, ']'), left
 }
 
-// appendShifted appends grounding or citation metadata whose offsets count
-// the bytes of the continuation's own text, so that they count those of the
-// whole answer: shift is added to each. What refers to text before least,
-// which was dropped, is left out.
-func appendShifted(dst, metadata []byte, shift, least int) []byte {
-	if metadata[0] != '{' {
-		return append(dst, metadata...)
+// appendPart appends what the client may see of the part at at, which may be
+// nothing.
+func (s *Splice) appendPart(dst, parts []byte, at span, pt *part, w *window) []byte {
+	switch {
+	case pt.kinds&Thought != 0 && s.attempt.mute:
+		return dst
+	case pt.kinds&Text == 0:
+		return append(dst, at.of(parts)...)
 	}
-	dst = append(dst, '{')
-	walkMembers(metadata, 0, func(name []byte, v span) {
-		dst = appendName(dst, name)
-		value := v.of(metadata)
-		switch string(name) {
-		case "groundingSupports", "citations", "citationSources":
-			dst = appendShiftedList(dst, value, shift, least)
-		default:
-			dst = append(dst, value...)
-		}
-	})
-	return append(dst, '}')
+	text := w.of(pt.text.of(parts))
+	if len(text) == 0 && pt.alone {
+		return dst
+	}
+	dst = append(dst, parts[at.from:pt.text.from]...)
+	dst = append(dst, text...)
+	return append(dst, parts[pt.text.to:at.to]...)
 }
 
-func appendShiftedList(dst, list []byte, shift, least int) []byte {
-	if list[0] != '[' {
-		return append(dst, list...)
-	}
-	dst = append(dst, '[')
-	n := len(dst)
-	i, some := arrayStart(list, 0)
-	for some && i != bad {
-		start := i
-		if i = skipValue(list, i, 0); i == bad {
-			break
-		}
-		if item, ok := shifted(list[start:i], shift, least); ok {
-			if len(dst) > n {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, item...)
-		}
-		i, some = nextItem(list, i, ']')
-	}
-	return append(dst, ']')
-}
+// window is the piece of an event's text that is delivered: cut bytes are
+// dropped in front, then keep bytes kept, all when it is negative.
+type window struct{ cut, keep int }
 
-// shifted moves the offsets of one support or citation; ok is false when they
-// cannot be moved.
-func shifted(item []byte, shift, least int) (out []byte, ok bool) {
-	if item[0] != '{' {
-		return item, true
+// of returns what is kept of text, which comes next.
+func (w *window) of(text []byte) []byte {
+	drop := min(w.cut, len(text))
+	w.cut -= drop
+	text = text[drop:]
+	if w.keep >= 0 {
+		text = text[:min(w.keep, len(text))]
+		w.keep -= len(text)
 	}
-	ok = true
-	from, hasTo := 0, false
-	out = append(out, '{')
-	walkMembers(item, 0, func(name []byte, v span) {
-		value := v.of(item)
-		n, isNumber := atoi(value)
-		switch {
-		case string(name) == "segment":
-			var segment []byte
-			segment, ok = shifted(value, shift, least)
-			out = append(appendName(out, name), segment...)
-			return
-		case string(name) == "startIndex" && isNumber:
-			from = int(n)
-			return
-		case string(name) == "endIndex" && isNumber:
-			hasTo = true
-			out = strconv.AppendInt(appendName(out, name), n+int64(shift), 10)
-			return
-		case string(name) == "partIndex" && isNumber && n > 0:
-			ok = false
-		}
-		out = append(appendName(out, name), value...)
-	})
-	if hasTo {
-		if from < least {
-			return nil, false
-		}
-		out = strconv.AppendInt(appendName(out, []byte("startIndex")), int64(from+shift), 10)
-	}
-	return append(out, '}'), ok
+	return text
 }

@@ -102,16 +102,18 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	c := &s.chunk
 	text, ok := c.Parse(ev.Data, s.transcript.raw)
 	if !ok {
-		return dst, s.unreadable(ev)
+		if v := s.unreadable(ev); v != More {
+			return s.breakOff(dst, v)
+		}
+		return dst, More
 	}
 	s.attempt.events++
 	s.noteUsage()
 	if c.Failure {
-		v := s.failed(ev)
-		if v == Failed {
-			dst, _ = s.settleAtEnd(dst)
+		if v := s.failed(ev); v != More {
+			return s.breakOff(dst, v)
 		}
-		return dst, v
+		return dst, More
 	}
 	if c.Blocked && s.delivered&Answer != 0 && s.attempt.spliced {
 		return dst, Refused
@@ -133,12 +135,20 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 }
 
 // finishedBadly holds back an event whose finish is retried, after what was
-// held before it has been decided on.
+// held before it has been decided on. Its text stays out of it unless it is
+// known to be new.
 func (s *Splice) finishedBadly(dst []byte, ev Event) ([]byte, Verdict) {
-	dst, _ = s.settleAtEnd(dst)
+	dst, v := s.settleAtEnd(dst)
+	if v == Stopped {
+		return dst, v
+	}
+	text, _ := s.chunk.Parse(ev.Data, s.transcript.raw)
+	if s.join.mode != joinOff {
+		s.join.cut = len(text) - s.transcript.Len()
+	}
 	s.join.abandon()
-	s.chunk.Parse(ev.Data, s.transcript.raw)
 	s.hold(true)
+	s.join.cut = 0
 	return dst, Finish
 }
 
@@ -253,7 +263,7 @@ func (s *Splice) noteDelivered() {
 	if kinds&Call != 0 {
 		s.openCall = kinds&OpenCall != 0
 	}
-	if kinds&Token != 0 && !s.join.text {
+	if kinds&Token != 0 && !s.hidesToken() {
 		s.token = append(s.token[:0], c.token.of(c.payload)...)
 		s.tokenAt = s.transcript.Len()
 	}
@@ -304,8 +314,7 @@ func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
 			half = !rest.Bare
 		}
 	}
-	dst, v := s.settleAtEnd(dst)
-	s.join.abandon()
+	dst, v := s.breakOff(dst, More)
 	if v != More {
 		return dst, v
 	}

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"bytes"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -10,64 +9,59 @@ import (
 // again, piece by piece, and finds where the new begins. White space, quotes
 // and dashes may differ, as in folded.
 type swallower struct {
-	want  []byte // what is expected, folded, without white space at its end
+	want  []byte // what is expected, folded, without white space around it
 	at    int    // bytes of want that have come
 	space bool   // the last rune was white space
 	tail  []byte // the white space that the expected text ends in
 }
 
-// begin expects text, which is kept until the end.
-func (s *swallower) begin(text []byte, f *folded) {
-	f.foldOf(text)
-	s.want = append(s.want[:0], bytes.TrimRight(f.text, " ")...)
-	s.at, s.space = 0, false
-	s.tail = trailingSpace(text)
+// begin expects text, which must not change until the end.
+func (s *swallower) begin(text []byte) {
+	s.tail = trailingBlank(text)
+	s.want = bytes.TrimLeft(appendFolded(s.want[:0], text[:len(text)-len(s.tail)]), " ")
+	s.at, s.space = 0, true
 }
+
+// over tells that all that was expected has come, white space aside.
+func (s *swallower) over() bool { return s.at == len(s.want) }
 
 // take takes the next piece. drop is how much of it repeats; done tells that
 // the rest is new, same that nothing differed. Before done all of a piece is
 // to be dropped.
 func (s *swallower) take(piece []byte) (drop int, done, same bool) {
 	i := 0
-	for i < len(piece) && s.at < len(s.want) {
+	for i < len(piece) && !s.over() {
 		r, n := utf8.DecodeRune(piece[i:])
 		if !s.rune(r, piece[i:i+n]) {
 			return 0, false, false
 		}
 		i += n
 	}
-	if s.at < len(s.want) {
-		return len(piece), false, true
+	if !s.over() {
+		return i, false, true
 	}
-	for i < len(piece) && len(s.tail) > 0 {
-		r, n := utf8.DecodeRune(piece[i:])
-		if !unicode.IsSpace(r) {
-			s.tail = nil
-			break
-		}
-		if bytes.HasPrefix(s.tail, piece[i:i+n]) {
-			s.tail = s.tail[n:]
-		}
-		i += n
-	}
-	return i, len(s.tail) == 0, true
+	n, tail, done := skipBlank(piece[i:], s.tail)
+	s.tail = tail
+	return i + n, done, true
 }
 
 // rune compares one rune; src is its bytes.
 func (s *swallower) rune(r rune, src []byte) bool {
-	if unicode.IsSpace(r) || r == 0x200b || r == 0xfeff {
+	if isBlank(r) {
 		if !s.space && s.want[s.at] == ' ' {
 			s.at++
 			s.space = true
-			return true
 		}
 		return s.space
 	}
 	s.space = false
-	if plain, ok := plainForms[r]; ok {
-		src = []byte(plain)
-	}
-	if !bytes.HasPrefix(s.want[s.at:], src) {
+	var room [8]byte
+	src = appendFoldedRune(room[:0], r, src)
+	if want := s.want[s.at:]; len(src) > len(want) {
+		// An ellipsis that was cut among its dots.
+		s.at = len(s.want)
+		return r == '…' && bytes.HasPrefix(src, want)
+	} else if !bytes.HasPrefix(want, src) {
 		return false
 	}
 	s.at += len(src)
@@ -86,12 +80,34 @@ func rawOffset(raw []byte, n int) int {
 			continue
 		}
 		r, size := utf8.DecodeRune(raw[i:])
-		if r == utf8.RuneError && size == 1 {
-			n -= len("\uFFFD")
-		} else {
-			n -= size
-		}
+		n -= utf8.RuneLen(r)
 		i += size
 	}
 	return i
+}
+
+// unfinished returns how many bytes at the end of raw, the inside of a JSON
+// string, begin a character whose rest may come in the next one: half a
+// surrogate pair, or of UTF-8.
+func unfinished(raw []byte) int {
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 {
+			break
+		}
+		r, n := unescape(raw[i:])
+		if hi, ok := hex4(raw[i:]); r == utf8.RuneError && ok && i+n == len(raw) && hi >= 0xd800 && hi < 0xdc00 {
+			return n
+		}
+		raw = raw[i+n:]
+	}
+	for n := 1; n < utf8.UTFMax && n <= len(raw); n++ {
+		if last := raw[len(raw)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }

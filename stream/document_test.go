@@ -1,0 +1,85 @@
+package stream
+
+import "testing"
+
+var document = Expect{Anchored: true, Document: true}
+
+func TestDocumentGoesOnWithoutFences(t *testing.T) {
+	const doc = "{\n  \"name\": \"Ada\",\n  \"tags\": [\"a\", \"`b`\", \"\\\"}\\\\\"],\n  \"text\": \"Some longer words for a change, so that there is much to say.\"\n}"
+	f := seamTest(t, document)
+	for _, cut := range []int{1, 12, 16, 30, 45, 60, 100, len(doc) - 3, len(doc) - 1} {
+		a, _ := anchorOf([]byte(doc[:cut]))
+		anchor, rest := string(a), doc[cut:]
+		f(SeamExact, doc[:cut], rest, anchor, rest)
+		f(SeamExact, doc[:cut], rest, "```json\n", anchor, rest, "\n```\n")
+		f(SeamExact, doc[:cut], rest, "```\n"+anchor+rest+"```")
+		f(SeamExact, doc[:cut], rest, anchor+rest+"\n\nThat is all.")
+		f(SeamExact, doc[:cut], rest, anchor+rest+"{}")
+		f(SeamDirect, doc[:cut], rest, "```json\n"+rest+"\n```")
+		f(SeamDirect, doc[:cut], rest, "\n``` json \r\n", rest)
+		if cut >= restartLeast*2 {
+			f(SeamRestart, doc[:cut], rest, "```json\n"+doc+"\n```")
+			f(SeamRestart, doc[:cut], rest, "Here is the whole document:\n```json\n"+doc+"\n```")
+			f(SeamOverlap, doc[:cut], rest, "```JSON\n"+doc[cut-20:]+"\n```")
+		}
+	}
+	// It was whole already.
+	f(SeamDirect, doc, "", "\n```")
+	f(SeamDirect, doc, "", "I have nothing to add.")
+	// Three backquotes in a string are no fence.
+	f(SeamDirect, "{\"md\": \"Look:\\n", "```go\\nx\\n```\"}", "```go\\nx\\n```\"}")
+	f(SeamDirect, "{\"md\": \"Look:\\n", "```\\nx\",\n \"b\": 1\n}", "```\\nx\",\n \"b\": 1\n}")
+}
+
+func TestDocumentMayBeAScalar(t *testing.T) {
+	f := seamTest(t, Expect{Document: true})
+	f(SeamDirect, `"abc`, `def"`, `def"`)
+	f(SeamDirect, `"abc`, `def"`, "def\"\n```")
+	f(SeamDirect, `"abc\`, `"def"`, `"def"`)
+	f(SeamDirect, `12`, `34.5e1`, `34.5e1`)
+	f(SeamDirect, `12`, `34`, "```json\n34\n```")
+	f(SeamDirect, `-1`, ``, "\n```")
+	f(SeamDirect, `tr`, `ue`, "ue\n```\n")
+	f(SeamDirect, `nul`, `l`, "l That is it.")
+	f(SeamDirect, "\n [1", `]`, "]]")
+}
+
+func TestDocumentMustParse(t *testing.T) {
+	f := func(verdict Verdict, want string, first string, streams ...string) {
+		t.Helper()
+		p := newPlayer()
+		p.play(t, sse(say(inside(first))))
+		var got Verdict
+		for _, stream := range streams {
+			p.expect = &Expect{Anchored: true, Document: true}
+			got = p.play(t, stream)
+		}
+		if got != verdict || p.transcript() != want {
+			t.Errorf("%q + %q: %v, transcript %q, want %v %q", first, streams, got, p.transcript(), verdict, want)
+		}
+		mustStrict(t, p.out)
+	}
+	end := func(text string) string { return sse(sayEnd(inside(text), "STOP")) }
+	f(Complete, `{"a": 1}`, `{"a": `, end(`1}`))
+	f(Broken, `{"a": `, `{"a": `, end(`1`))
+	f(Broken, `{"a": `, `{"a": `, end(`}`))
+	f(Broken, `{"a": `, `{"a": `, end(`Sure, here is the rest: 1}`))
+	f(Broken, `{"a": `, `{"a": `, sse(finish("STOP")))
+	f(Broken, `12`, `12`, end(`.`))
+	// Only a STOP says that it is whole.
+	f(Complete, `{"a": 1`, `{"a": `, sse(sayEnd("1", "MAX_TOKENS")))
+	f(Cut, `{"a": `, `{"a": `, sse(say("1")))
+	// What a broken attempt said last is not delivered; another may do better.
+	f(Complete, `{"a": 1}`, `{"a": `, end(`"`), end("```json\n1}\n```"))
+	// Several cuts.
+	long := `{"list": ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"], "of": {"greek": "letters"}}`
+	f(Complete, long, long[:50], sse(say(inside(long[20:60]))), sse(say(inside(long[40:70]))), end("```json\n"+long[50:]+"\n```"))
+	f(Complete, long, long[:50], sse(say(inside(long[10:]))), end("```"))
+	f(Complete, long, long[:50], sse(say(inside(long)))+"data: {", end(long[60:]))
+}
+
+func TestOtherAnswersKeepTheirFences(t *testing.T) {
+	f := seamTest(t, anchored)
+	f(SeamDirect, "Look here:\n", "```json\n{}\n```\nDone.", "```json\n{}\n```\nDone.")
+	f(SeamDirect, `{"a": `, "1}\n```", "1}\n```")
+}

@@ -1,0 +1,46 @@
+package stream
+
+import "testing"
+
+func TestOffsetsCountTheWholeAnswer(t *testing.T) {
+	grounded := func(text, supports string) string {
+		return candidate(`{"text": "`+text+`"}`, `,"groundingMetadata": {"webSearchQueries": ["q"],"groundingSupports": [`+supports+`],"groundingChunks": [{"web": {"uri": "u"}}]}`)
+	}
+	cited := func(text, name, sources string) string {
+		return candidate(`{"text": "`+text+`"}`, `,"citationMetadata": {"`+name+`": [`+sources+`]}`)
+	}
+	segment := func(members string) string {
+		return `{"segment": {` + members + `},"groundingChunkIndices": [0],"confidenceScores": [0.5]}`
+	}
+	f := func(x Expect, transcript, want string, payloads ...string) {
+		t.Helper()
+		p := goOn(t, x, say(transcript))
+		p.take(t, More, sse(want), payloads...)
+	}
+	direct := Expect{Prefilled: true}
+	// By what was delivered before.
+	f(direct, "12345", grounded("ab", segment(`"endIndex": 7,"text": "ab","startIndex": 5`)), grounded("ab", segment(`"endIndex": 2,"text": "ab"`)))
+	f(direct, "12345", grounded("ab", segment(`"endIndex": 7,"startIndex": 6`)), grounded("ab", segment(`"startIndex": 1,"endIndex": 2`)))
+	f(direct, "12345", cited("ab", "citationSources", `{"endIndex": 7,"uri": "u","startIndex": 6},{"uri": "v"}`),
+		cited("ab", "citationSources", `{"startIndex": 1,"endIndex": 2,"uri": "u"},{"uri": "v"}`))
+	f(direct, "12345", cited("ab", "citations", `{"startIndex": 6}`), cited("ab", "citations", `{"startIndex": 1}`))
+	// In bytes of the text, however it is written.
+	f(direct, `\u00e9\n`, cited("ab", "citations", `{"endIndex": 5,"startIndex": 3}`), cited("ab", "citations", `{"endIndex": 2}`))
+	// Less what was dropped; what refers to that goes.
+	const text = "One two three four"
+	f(anchored, text, grounded(", five", segment(`"endIndex": 24,"startIndex": 20`)),
+		grounded(text+", five", segment(`"startIndex": 20,"endIndex": 24`)))
+	f(anchored, text, grounded(", five", segment(`"endIndex": 24,"startIndex": 20`)),
+		grounded("Sure:\\n\\n"+text+", five", segment(`"endIndex": 5`)+","+segment(`"startIndex": 24,"endIndex": 30`)+","+segment(`"startIndex": 27,"endIndex": 31`)))
+	f(anchored, text, grounded(", five", ``), grounded(text+", five", segment(`"startIndex": 17,"endIndex": 20`)))
+	// It may come with nothing but text that is dropped.
+	f(anchored, text, grounded("", ``), grounded(text, segment(`"endIndex": 5`)))
+	// What cannot be moved goes, what is strange stays.
+	f(direct, "12345", grounded("ab", ``), grounded("ab", segment(`"partIndex": 1,"endIndex": 2`)))
+	f(direct, "12345", grounded("ab", `7,{"segment": null}`), grounded("ab", `7,{"segment": null}`))
+	f(direct, "12345", cited("ab", "citations", ``), cited("ab", "citations", ``))
+	null := candidate(`{"text": "ab"}`, `,"groundingMetadata": null,"citationMetadata": {"citations": null}`)
+	f(direct, "12345", null, null)
+	// The API's own continuation counts by itself.
+	f(Expect{Resumed: true, From: 5}, "12345", cited("ab", "citations", `{"endIndex": 7}`), cited("ab", "citations", `{"endIndex": 7}`))
+}

@@ -1,0 +1,70 @@
+package stream
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+)
+
+// overlap returns the length of the longest end of the delivered text that
+// text begins with, 0 when none is long enough or when the text repeats
+// itself, so that going on looks the same as repeating.
+func (m *matcher) overlap(text []byte) int {
+	n := min(len(m.delivered), len(text))
+	for n > 0 && !bytes.HasSuffix(m.delivered, text[:n]) {
+		n--
+	}
+	if utf8.RuneCount(text[:n]) < overlapLeast || n <= m.repeats.length || m.isRow(n) || m.isSecond(n) {
+		return 0
+	}
+	return n
+}
+
+// isRow tells whether the last n bytes delivered are whole lines that stand
+// elsewhere too: the next line may well be the same.
+func (m *matcher) isRow(n int) bool {
+	from := len(m.delivered) - n
+	last := m.delivered[from:]
+	begins := from == 0 || m.delivered[from-1] == '\n' || last[0] == '\n'
+	ends := last[n-1] == '\n' || last[0] == '\n'
+	return begins && ends && bytes.Index(m.delivered, bytes.Trim(last, "\r\n")) < from
+}
+
+// isSecond tells whether the words before the last n bytes delivered are those
+// that the delivered text ends in: what follows is then rather a passage that
+// is written for the second time.
+func (m *matcher) isSecond(n int) bool {
+	before := m.delivered[:len(m.delivered)-n]
+	context := before[len(before)-runesBack(before, overlapLeast):]
+	return utf8.RuneCount(context) == overlapLeast && bytes.HasSuffix(m.delivered, context)
+}
+
+// restartsWithin tells that all of text stands somewhere in what was
+// delivered, once: the model began again farther back than is held here. What
+// follows is compared on the way, see swallower.
+func (m *matcher) restartsWithin(text []byte) bool {
+	if utf8.RuneCount(text) < restartLeast || m.repeats.goesOn(m.delivered, text) {
+		return false
+	}
+	i := bytes.Index(m.delivered, text)
+	if i < 0 || bytes.LastIndex(m.delivered, text) != i || m.isSecond(len(m.delivered)-i) {
+		return false
+	}
+	m.from = i
+	return true
+}
+
+// directDrop returns how much of a text that repeats nothing is dropped all
+// the same: a space that would double one between words.
+func (m *matcher) directDrop(text []byte) int {
+	d := m.delivered
+	if len(d) < 2 || len(text) < 2 || d[len(d)-1] != ' ' || text[0] != ' ' {
+		return 0
+	}
+	before, _ := utf8.DecodeLastRune(d[:len(d)-1])
+	after, _ := utf8.DecodeRune(text[1:])
+	if (unicode.IsLetter(before) || unicode.IsMark(before) || before == ',') && unicode.IsLetter(after) {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,149 @@
+package stream
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// preambleAtMost is how many runes a model may say before it repeats words.
+const preambleAtMost = 200
+
+// Anchors of fewer runes than shortAnchor are believed only where they are
+// announced, others below sureAnchor behind a remark of at most remarkAtMost
+// runes too.
+const (
+	shortAnchor  = 8
+	remarkAtMost = 40
+)
+
+// sameWay is how many runes before a repeat, the same as before the original,
+// make it likely that the text says the words again rather than repeats them.
+const sameWay = 4
+
+// findAnchor looks for the anchor behind something that a model said first.
+// Only one that stands once in the answer is believed there, and a short one
+// only where little else could have come.
+func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
+	if !m.unique || len(m.wantAnchor) < 2 {
+		return span{}, false
+	}
+	i := bytes.Index(m.text.text, m.wantAnchor)
+	if i < 0 {
+		return span{}, false
+	}
+	at = span{m.text.end(i), m.text.end(i + len(m.wantAnchor))}
+	switch n := utf8.RuneCount(m.anchor); {
+	case n < shortAnchor:
+		return at, m.isAnnounced(text[:at.from])
+	case n < sureAnchor:
+		return at, m.isAnnounced(text[:at.from]) || m.isRemark(text[:at.from])
+	}
+	if m.repeatsBefore(i) {
+		n := len(bytes.TrimLeftFunc(text[:at.to], isBlank)) + len(m.blank)
+		return at, n >= len(m.delivered) || !m.isSecond(n)
+	}
+	return at, m.isPreamble(text[:at.from])
+}
+
+// isRemark tells whether text is what a model says before it gets to work: a
+// few words that do not go on with the sentence, or no word at all.
+func (m *matcher) isRemark(text []byte) bool {
+	_, long := firstRunes(text, remarkAtMost+1)
+	return !long && !m.goesOn(text)
+}
+
+// isAnnounced tells whether text announces what follows it on the next line.
+func (m *matcher) isAnnounced(text []byte) bool {
+	words := bytes.TrimRightFunc(text, isBlank)
+	return len(words) > 0 && m.announces(words) && bytes.IndexByte(text[len(words):], '\n') >= 0
+}
+
+// repeatsBefore tells whether the first n bytes of the folded text stand
+// before the anchor too: the model began its repeat farther back.
+func (m *matcher) repeatsBefore(n int) bool {
+	return bytes.HasSuffix(m.before, bytes.TrimLeft(m.text.text[:n], " "))
+}
+
+// isPreamble tells whether the anchor that follows text follows it as a quote
+// does. A text that merely comes to say the same words again mostly comes to
+// them by the same way: what stands before them is what stood there the first
+// time. Then, and when it goes on as a sentence does, only the end of a line
+// or the opening of a quote tells.
+func (m *matcher) isPreamble(text []byte) bool {
+	words := m.strange(text)
+	if _, long := firstRunes(words, preambleAtMost+1); long {
+		return false
+	}
+	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay && !m.goesOn(text) {
+		return true
+	}
+	text, words = words, bytes.TrimRightFunc(words, isBlank)
+	if len(words) == 0 || bytes.IndexByte(text[len(words):], '\n') >= 0 {
+		return true
+	}
+	r, _ := utf8.DecodeLastRune(words)
+	return bytes.ContainsRune([]byte(":：,…—–-*_>`\"'“‘„«「『("), r) || bytes.HasSuffix(words, []byte("..."))
+}
+
+// strange returns text without the end that it shares with what was delivered
+// before the anchor.
+func (m *matcher) strange(text []byte) []byte {
+	before := m.delivered[:len(m.delivered)-len(m.anchor)]
+	n := len(text)
+	for n > 0 && len(before) > 0 && text[n-1] == before[len(before)-1] {
+		n, before = n-1, before[:len(before)-1]
+	}
+	return text[:n]
+}
+
+// quotes are the ends of quotes by their beginnings.
+var quotes = map[rune]string{
+	'"': `"`, '\'': "'", '`': "`", '“': "”", '‘': "’", '„': "“", '«': "»", '「': "」", '『': "』",
+}
+
+// inQuote tells whether the delivered text breaks off inside a quote of its
+// own: what ends it is no end of the model's.
+func (m *matcher) inQuote(end string) bool {
+	return bytes.Count(m.anchor, []byte(end))%2 == 1
+}
+
+// quoteBefore returns the end of the quote that a preamble opens at its end,
+// "" when it opens none.
+func (m *matcher) quoteBefore(text []byte) string {
+	words := bytes.TrimRight(bytes.TrimSuffix(m.strange(text), []byte("…")), ".")
+	r, n := utf8.DecodeLastRune(words)
+	if p, _ := utf8.DecodeLastRune(words[:len(words)-n]); p == r {
+		// A fence, or a quote that is empty.
+		return ""
+	}
+	return quotes[r]
+}
+
+// findHead looks for the answer from its beginning, maybe behind the
+// announcement that it follows.
+func (m *matcher) findHead(text []byte) (at span, ok bool) {
+	if len(m.wantHead) == 0 {
+		return span{}, false
+	}
+	i := bytes.Index(m.text.text, m.wantHead)
+	if i < 0 {
+		return span{}, false
+	}
+	at = span{m.text.end(i), m.text.end(i + len(m.wantHead))}
+	words := bytes.TrimRightFunc(text[:at.from], isBlank)
+	if len(words) == 0 {
+		return at, !m.repeats.goesOn(m.delivered, text[:at.to])
+	}
+	return at, m.isAnnounced(text[:at.from])
+}
+
+// announces tells whether the answer may be expected after words on a line of
+// its own.
+func (m *matcher) announces(words []byte) bool {
+	if _, long := firstRunes(words, preambleAtMost+1); long {
+		return false
+	}
+	line := words[bytes.LastIndexByte(words, '\n')+1:]
+	return bytes.HasSuffix(line, []byte(":")) || bytes.HasSuffix(line, []byte("：")) ||
+		bytes.HasPrefix(line, []byte("```")) || string(line) == "---"
+}
