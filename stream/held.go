@@ -47,7 +47,8 @@ func (m *matcher) surelyDirect(text []byte) bool {
 // begins as the rest of one.
 func (m *matcher) goesOn(text []byte) bool {
 	last, _ := utf8.DecodeLastRune(bytes.TrimRight(m.delivered, " "))
-	first, _ := utf8.DecodeRune(bytes.TrimLeft(text, " "))
+	text = bytes.TrimLeft(text, " ")
+	first, _ := utf8.DecodeRune(text)
 	open := unicode.IsLetter(last) || unicode.IsDigit(last) || last == ','
-	return open && (unicode.IsLower(first) || unicode.IsDigit(first) || bytes.ContainsRune([]byte(",.;:!?)%'-"), first))
+	return open && !bytes.HasPrefix(text, []byte("...")) && (unicode.IsLower(first) || unicode.IsDigit(first) || bytes.ContainsRune([]byte(",.;:!?)%'-"), first))
 }

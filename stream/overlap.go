@@ -30,13 +30,20 @@ func (m *matcher) isRow(n int) bool {
 	return begins && ends && bytes.Index(m.delivered, bytes.Trim(last, "\r\n")) < from
 }
 
+// secondLeast is how many runes make a second time, where the text has no more
+// before it.
+const secondLeast = 4
+
 // isSecond tells whether the words before the last n bytes delivered are those
 // that the delivered text ends in: what follows is then rather a passage that
 // is written for the second time.
 func (m *matcher) isSecond(n int) bool {
+	if n >= len(m.delivered) {
+		return false
+	}
 	before := m.delivered[:len(m.delivered)-n]
 	context := before[len(before)-runesBack(before, overlapLeast):]
-	return utf8.RuneCount(context) == overlapLeast && bytes.HasSuffix(m.delivered, context)
+	return utf8.RuneCount(context) >= secondLeast && bytes.HasSuffix(m.delivered, context)
 }
 
 // restartsWithin tells that all of text stands somewhere in what was

@@ -39,8 +39,8 @@ func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
 		return at, m.isAnnounced(text[:at.from]) || m.isRemark(text[:at.from])
 	}
 	if m.repeatsBefore(i) {
-		n := len(bytes.TrimLeftFunc(text[:at.to], isBlank)) + len(m.blank)
-		return at, n >= len(m.delivered) || !m.isSecond(n)
+		return at, !m.isSecond(at.to+len(m.blank)) &&
+			!m.isSecond(len(bytes.TrimLeftFunc(text[:at.to], isBlank))+len(m.blank))
 	}
 	return at, m.isPreamble(text[:at.from])
 }
@@ -67,14 +67,17 @@ func (m *matcher) repeatsBefore(n int) bool {
 // isPreamble tells whether the anchor that follows text follows it as a quote
 // does. A text that merely comes to say the same words again mostly comes to
 // them by the same way: what stands before them is what stood there the first
-// time. Then, and when it goes on as a sentence does, only the end of a line
-// or the opening of a quote tells.
+// time. Then only the end of a line or the opening of a quote tells, and when
+// it goes on as a sentence does, only an announcement.
 func (m *matcher) isPreamble(text []byte) bool {
 	words := m.strange(text)
 	if _, long := firstRunes(words, preambleAtMost+1); long {
 		return false
 	}
-	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay && !m.goesOn(text) {
+	if m.goesOn(text) {
+		return m.isAnnounced(text)
+	}
+	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay {
 		return true
 	}
 	text, words = words, bytes.TrimRightFunc(words, isBlank)
