@@ -122,3 +122,28 @@ func BenchmarkHealedAnswer(b *testing.B) {
 		})
 	}
 }
+
+// A short request that is relayed: 1 KiB of JSON each way.
+func BenchmarkShortRelay(b *testing.B) {
+	body := `{"contents":[{"parts":[{"text":"` + repeat("x", 960) + `"}]}]}`
+	post := fmt.Sprintf("POST /v1beta/models/gemini-2.5-flash:countTokens HTTP/1.1\r\nHost: bench\r\n"+
+		"Content-Type: application/json\r\nx-goog-api-key: KEY\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	answer := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	up := startUpstream(b, func(c net.Conn, _ int) bool {
+		_, err := c.Write(answer)
+		return err == nil
+	})
+	both(b, up, func(b *testing.B, addr string) {
+		cl := dial(b, addr)
+		request := []byte(post)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := cl.c.Write(request); err != nil {
+				b.Fatal(err)
+			}
+			if err := readRequest(cl.br); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -29,6 +29,7 @@ type clientConn struct {
 	got     int             // bytes since the deadline last moved
 	readErr error           // of the first read that failed, see bodyError
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
+	watched watched
 }
 
 // beginBody makes reads move the read deadline, until endBody.
@@ -141,7 +142,15 @@ func rawConn(c net.Conn) syscall.RawConn {
 // upstreamConn is a connection to an upstream; raw is what is below TLS.
 type upstreamConn struct {
 	net.Conn
-	raw syscall.RawConn
+	raw    syscall.RawConn
+	peek   func(fd uintptr)
+	closed bool // result of peek
+}
+
+func newUpstreamConn(c net.Conn, raw syscall.RawConn) *upstreamConn {
+	u := &upstreamConn{Conn: c, raw: raw}
+	u.peek = u.peekOnce
+	return u
 }
 
 // stale tells whether an idle connection can no longer be used: the peer has
@@ -150,11 +159,12 @@ func (c *upstreamConn) stale() bool {
 	if c.raw == nil {
 		return false
 	}
-	stale := false
-	err := c.raw.Control(func(fd uintptr) {
-		var b [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		stale = n > 0 || err != syscall.EAGAIN && err != syscall.EWOULDBLOCK
-	})
-	return stale || err != nil
+	err := c.raw.Control(c.peek)
+	return c.closed || err != nil
+}
+
+func (c *upstreamConn) peekOnce(fd uintptr) {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	c.closed = n > 0 || err != syscall.EAGAIN && err != syscall.EWOULDBLOCK
 }

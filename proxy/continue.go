@@ -100,7 +100,7 @@ func (h *healer) prompt() (text string, anchored bool) {
 // of continuation that a model does not take is not tried again with it; what
 // the upstream says is not for the client, whose request it was not.
 func (h *healer) refused(code int) {
-	body, _ := readErrorBody(&h.attempt)
+	body, _ := readErrorBody(h.attempt)
 	switch {
 	case h.prefilled && code == 400:
 		if bytes.Contains(bytes.ToLower(body), []byte("model turn")) {

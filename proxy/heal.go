@@ -38,7 +38,7 @@ const (
 // say in hand.
 type healer struct {
 	e       *exchange
-	attempt attempt
+	attempt *attempt  // one, used again for each
 	src     io.Reader // the attempt's body, without content coding
 	scanner stream.Scanner
 	splice  stream.Splice
@@ -73,7 +73,7 @@ type healer struct {
 	last *response // before the commit point: what the upstream said last
 }
 
-var healers = sync.Pool{New: func() any { return &healer{last: &response{}} }}
+var healers = sync.Pool{New: func() any { return &healer{attempt: &attempt{}, last: &response{}} }}
 
 // heal answers a request that asks for a stream of events.
 func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
@@ -130,7 +130,7 @@ func newHealer(e *exchange, buf *buffer) *healer {
 // be healed.
 func (h *healer) pass(ctx *fasthttp.RequestCtx) {
 	h.e.record.kind = kindRelay
-	r := &relayed{e: h.e, a: &h.attempt, done: h.finish}
+	r := &relayed{e: h.e, a: h.attempt, done: h.finish}
 	h.e.record.attempts = 1
 	at := time.Now().Add(h.e.s.cfg.FirstEventTimeout)
 	p := plan{body: h.body.B, length: int64(len(h.body.B))}
@@ -149,7 +149,7 @@ func (h *healer) open(ctx *fasthttp.RequestCtx) {
 	case h.pending():
 		h.commit(ctx, &h.attempt.head)
 	case h.phase == phasePass:
-		r := &relayed{e: h.e, a: &h.attempt, done: h.finish}
+		r := &relayed{e: h.e, a: h.attempt, done: h.finish}
 		r.respond(ctx)
 	case h.phase == phaseGone:
 		h.e.abandon(ctx)
@@ -307,7 +307,8 @@ func (h *healer) release() {
 	if cap(cont) > maxPooled {
 		cont = nil
 	}
-	*h = healer{in: in, out: out, early: early, continuation: cont, scanner: h.scanner, splice: h.splice, last: h.last}
+	*h = healer{in: in, out: out, early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last}
+	h.attempt.e = nil
 	h.last.reset()
 	healers.Put(h)
 }

@@ -51,7 +51,7 @@ func earlier(a, b time.Time) time.Time {
 
 // head decides on the head of a response.
 func (h *healer) head() {
-	a := &h.attempt
+	a := h.attempt
 	code := a.head.StatusCode()
 	src, known := decoded(a)
 	switch {
@@ -74,7 +74,7 @@ func (h *healer) head() {
 
 // status records a response that is an error.
 func (h *healer) status(code int) {
-	a := &h.attempt
+	a := h.attempt
 	body, err := readErrorBody(a)
 	h.told, h.hasTold = routing.ParseRetryAfter(a.retryAfter(), time.Now())
 	if f, ok := stream.ParseFailure(body); ok && f.HasDelay {

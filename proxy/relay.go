@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -55,9 +56,11 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 		left = int64(length - len(buf.B))
 		p.length += left
 	}
-	r := &relayed{e: e, a: &attempt{}}
+	r := relays.Get().(*relayed)
+	r.e = e
 	if err := r.open(&p, body, left); err != nil {
 		r.release()
+		r.recycle()
 		e.relayFailed(ctx, err)
 		return
 	}
@@ -111,6 +114,19 @@ type relayed struct {
 	err    error
 	direct bool // the head is on the wire, frames go to the connection
 	shadow *shadow
+	pooled bool
+}
+
+var relays = sync.Pool{New: func() any { return &relayed{a: &attempt{}, pooled: true} }}
+
+// recycle gives r back to its pool, with its attempt. It owns nothing any more.
+func (r *relayed) recycle() {
+	if !r.pooled {
+		return
+	}
+	r.a.e = nil
+	*r = relayed{a: r.a, pooled: true}
+	relays.Put(r)
 }
 
 // respond hands the response to fasthttp.
@@ -203,10 +219,12 @@ func (r *relayed) Close() error {
 		r.e.record.verdict(outcomeOf(r.err))
 	}
 	r.release()
-	if r.done != nil {
-		r.done()
+	e, done := r.e, r.done
+	r.recycle()
+	if done != nil {
+		done()
 	} else {
-		r.e.finish()
+		e.finish()
 	}
 	return nil
 }

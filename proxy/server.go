@@ -88,7 +88,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	rt.HandleOPTIONS = false
 	rt.GET("/healthz", healthz)
 	rt.HEAD("/healthz", healthz)
-	rt.ANY("/{path:*}", s.serve)
+	// A wildcard route would match the same, and allocate for its parameter.
 	rt.NotFound = s.serve
 	return &fasthttp.Server{
 		Handler:      rt.Handler,

@@ -68,14 +68,14 @@ func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
 	raw := rawConn(c)
 	c = newRawIO(c)
 	if d.tls == nil {
-		return &upstreamConn{Conn: c, raw: raw}, nil
+		return newUpstreamConn(c, raw), nil
 	}
 	t := tls.Client(c, d.tls)
 	if err = t.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
-	return &upstreamConn{Conn: t, raw: raw}, nil
+	return newUpstreamConn(t, raw), nil
 }
 
 // link is a connection on loan from the pool. Exactly one of keep and drop is

@@ -61,23 +61,41 @@ func (w *watcher) close() {
 	w.closeFDs()
 }
 
+// watched is a connection's part in a watcher. Its functions are made once for
+// each connection, since they are called for each request.
+type watched struct {
+	w        *watcher
+	id       uint64
+	err      error
+	add, del func(fd uintptr)
+}
+
+func (wd *watched) addTo(fd uintptr) {
+	ev := syscall.EpollEvent{Events: epollRDHUP | epollOneshot, Fd: int32(wd.id), Pad: int32(wd.id >> 32)}
+	wd.err = syscall.EpollCtl(wd.w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &ev)
+}
+
+func (wd *watched) delFrom(fd uintptr) {
+	syscall.EpollCtl(wd.w.epoll, syscall.EPOLL_CTL_DEL, int(fd), nil)
+}
+
 // watch cancels e when the peer of c leaves. It returns an identity for
 // unwatch, 0 when c cannot be watched.
 func (w *watcher) watch(c *clientConn, e *exchange) (id uint64) {
 	if c.raw == nil {
 		return 0
 	}
+	wd := &c.watched
+	if wd.add == nil {
+		wd.add, wd.del = wd.addTo, wd.delFrom
+	}
 	w.mu.Lock()
 	w.nextID++
 	id = w.nextID
 	w.byID[id] = e
 	w.mu.Unlock()
-	var err error
-	ctlErr := c.raw.Control(func(fd uintptr) {
-		ev := syscall.EpollEvent{Events: epollRDHUP | epollOneshot, Fd: int32(id), Pad: int32(id >> 32)}
-		err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &ev)
-	})
-	if ctlErr != nil || err != nil {
+	wd.w, wd.id = w, id
+	if err := c.raw.Control(wd.add); err != nil || wd.err != nil {
 		w.forget(id)
 		return 0
 	}
@@ -89,9 +107,7 @@ func (w *watcher) unwatch(c *clientConn, id uint64) {
 	if id == 0 {
 		return
 	}
-	c.raw.Control(func(fd uintptr) {
-		syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_DEL, int(fd), nil)
-	})
+	c.raw.Control(c.watched.del)
 	w.forget(id)
 }
 
