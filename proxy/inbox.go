@@ -8,11 +8,16 @@ const maxEvent = 64 << 20
 // firstInbox is the size of an inbox before an event asks for more.
 const firstInbox = 4 << 10
 
+// fastInbox is the size up to which an inbox grows when reads fill it: a stream
+// that comes faster than it is read is read in larger pieces.
+const fastInbox = 32 << 10
+
 // inbox holds the bytes of an attempt that were read and not consumed yet.
 // Events are cut out of it without a copy.
 type inbox struct {
 	b        []byte
 	from, to int // b[from:to] is not consumed
+	filled   bool
 }
 
 // bytes returns what is not consumed; it lives until the next readFrom.
@@ -22,7 +27,7 @@ func (in *inbox) consume(n int) { in.from += n }
 
 // reset empties the inbox and lets go of a buffer that a large event left.
 func (in *inbox) reset() {
-	in.from, in.to = 0, 0
+	in.from, in.to, in.filled = 0, 0, false
 	if cap(in.b) > maxPooled {
 		in.b = nil
 	}
@@ -33,6 +38,9 @@ func (in *inbox) reset() {
 func (in *inbox) room() bool {
 	if in.from == in.to {
 		in.from, in.to = 0, 0
+		if in.filled && len(in.b) < fastInbox {
+			in.b = make([]byte, 2*len(in.b))
+		}
 	}
 	if in.to < len(in.b) {
 		return true
@@ -57,5 +65,6 @@ func (in *inbox) room() bool {
 func (in *inbox) readFrom(r io.Reader) (int, error) {
 	n, err := r.Read(in.b[in.to:])
 	in.to += n
+	in.filled = in.to == len(in.b)
 	return n, err
 }
