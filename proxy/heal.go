@@ -102,11 +102,21 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 		return
 	}
 	h := newHealer(e, buf)
+	defer h.releaseOnPanic()
 	if !h.readable || h.request.Several {
 		h.pass(ctx)
 		return
 	}
 	h.open(ctx)
+}
+
+// releaseOnPanic closes the attempt of a healer that panics before it is
+// fasthttp's to close. The healer itself is not used again.
+func (h *healer) releaseOnPanic() {
+	if p := recover(); p != nil {
+		h.attempt.close()
+		panic(p)
+	}
 }
 
 // newHealer makes a healer for a request whose whole body is in buf; it takes
@@ -149,7 +159,7 @@ func (h *healer) open(ctx *fasthttp.RequestCtx) {
 	case h.pending():
 		h.commit(ctx, &h.attempt.head)
 	case h.phase == phasePass:
-		r := &relayed{e: h.e, a: h.attempt, done: h.finish}
+		r := &relayed{e: h.e, a: h.attempt, done: h.finish, judged: true}
 		r.respond(ctx)
 	case h.phase == phaseGone:
 		h.e.abandon(ctx)

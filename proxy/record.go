@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
 )
 
 // kind says what was done with a request.
@@ -171,6 +172,9 @@ func (h *healer) noteSeam() {
 	}
 	s := h.e.s
 	kind, dropped := h.splice.Seam()
+	if h.outcome != routing.Natural && !h.splice.Progress() {
+		kind = stream.SeamNone
+	}
 	s.metrics.seams.WithLabelValues(kind.String()).Inc()
 	s.metrics.seamDropped.Add(float64(dropped))
 	if !s.cfg.DebugMode {

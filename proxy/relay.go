@@ -114,6 +114,7 @@ type relayed struct {
 	err    error
 	direct bool // the head is on the wire, frames go to the connection
 	shadow *shadow
+	judged bool // the verdict on the attempt is recorded
 	pooled bool
 }
 
@@ -187,7 +188,9 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 			r.shadow.end(err)
 		}
 		if err == io.EOF {
-			r.e.record.verdict(outcomeOf(nil))
+			if !r.judged {
+				r.e.record.verdict(outcomeOf(nil))
+			}
 			return n, nil
 		}
 		if err != nil {
