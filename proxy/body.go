@@ -29,6 +29,7 @@ type upstreamBody struct {
 	ended   bool   // the body has come to its framed end
 	dirty   bool   // bytes came behind the end
 	broken  error  // the framing is malformed: what follows is not read
+	fixed   fixedSpace
 	// waitUntil returns until when the next read may wait.
 	waitUntil func() time.Time
 }
@@ -70,10 +71,32 @@ func (b *upstreamBody) reusable() bool {
 	return b.conn != nil && b.ended && !b.dirty && b.framing != framedByClose
 }
 
+// space is memory to read into. It is asked for when there may be something to
+// read and given back while there is not, so that a silent stream holds none.
+type space interface {
+	// lend returns the memory; until giveBack it is the same each time.
+	lend() []byte
+	giveBack()
+}
+
+// fixedSpace is memory that its owner keeps.
+type fixedSpace []byte
+
+func (f *fixedSpace) lend() []byte { return *f }
+func (f *fixedSpace) giveBack()    {}
+
 // Read reads decoded bytes of the body. io.EOF is its true end as far as the
 // framing can tell; io.ErrUnexpectedEOF and errChunking are a cut. It returns
 // data together with the error that follows it.
 func (b *upstreamBody) Read(p []byte) (n int, err error) {
+	b.fixed = p
+	n, err = b.readSpace(&b.fixed)
+	b.fixed = nil
+	return n, err
+}
+
+// readSpace is Read into sp; the bytes are at the beginning of what it lends.
+func (b *upstreamBody) readSpace(sp space) (n int, err error) {
 	for n == 0 && err == nil {
 		if b.broken != nil {
 			return 0, b.broken
@@ -82,8 +105,10 @@ func (b *upstreamBody) Read(p []byte) (n int, err error) {
 			return 0, io.EOF
 		}
 		var raw int
-		raw, err = b.readRaw(p)
-		if n, b.broken = b.decode(p[:raw]); b.broken != nil {
+		if raw, err = b.readRaw(sp); raw == 0 {
+			continue
+		}
+		if n, b.broken = b.decode(sp.lend()[:raw]); b.broken != nil {
 			err = b.broken
 		}
 	}
@@ -91,9 +116,9 @@ func (b *upstreamBody) Read(p []byte) (n int, err error) {
 }
 
 // readRaw reads bytes as they are on the wire.
-func (b *upstreamBody) readRaw(p []byte) (int, error) {
+func (b *upstreamBody) readRaw(sp space) (int, error) {
 	if len(b.early) > 0 {
-		n := copy(p, b.early)
+		n := copy(sp.lend(), b.early)
 		b.early = b.early[n:]
 		return n, nil
 	}
@@ -101,7 +126,7 @@ func (b *upstreamBody) readRaw(p []byte) (int, error) {
 	if err := b.e.arm(b.conn, at); err != nil {
 		return 0, err
 	}
-	n, err := b.conn.Read(p)
+	n, err := b.conn.readSpace(sp)
 	if err == nil {
 		return n, nil
 	}

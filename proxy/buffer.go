@@ -9,7 +9,7 @@ type buffer struct{ B []byte }
 // to the largest it has ever seen.
 const maxPooled = 256 << 10
 
-var buffers = sync.Pool{New: func() any { return &buffer{B: make([]byte, 0, 4<<10)} }}
+var buffers = sync.Pool{New: func() any { return &buffer{B: make([]byte, 0, 512)} }}
 
 func getBuffer() *buffer { return buffers.Get().(*buffer) }
 

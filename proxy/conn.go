@@ -153,6 +153,15 @@ func newUpstreamConn(c net.Conn, raw syscall.RawConn) *upstreamConn {
 	return u
 }
 
+// readSpace reads into sp, which is given back while there is nothing to read
+// where the connection can tell.
+func (c *upstreamConn) readSpace(sp space) (int, error) {
+	if r, ok := c.Conn.(interface{ readSpace(space) (int, error) }); ok {
+		return r.readSpace(sp)
+	}
+	return c.Conn.Read(sp.lend())
+}
+
 // stale tells whether an idle connection can no longer be used: the peer has
 // closed it, or has sent something that nobody asked for.
 func (c *upstreamConn) stale() bool {

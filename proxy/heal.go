@@ -58,7 +58,8 @@ type healer struct {
 
 	in         inbox // what was read of the attempt and is not consumed
 	early      []byte
-	out        []byte // a frame: what the client gets next
+	out        []byte // a frame: what the client gets next; nil while there is nothing
+	outMem     *buffer
 	firstUntil time.Time
 	holdUntil  time.Time // when text that is held back must be decided on
 	committed  bool
@@ -125,7 +126,7 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	h := healers.Get().(*healer)
 	h.e, h.body = e, buf
 	h.attempt.e = e
-	h.out = emptyFrame(h.out)
+	h.frame()
 	h.splice.Reset(e.s.reasons, e.s.cfg.MaxTranscriptBytes)
 	h.scanner.Reset()
 	h.request, h.readable = stream.ParseRequest(buf.B)
@@ -284,9 +285,45 @@ func (h *healer) read() {
 		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
 		return
 	}
-	n, err := h.in.readFrom(h.src)
+	n, err := h.fill()
 	if err != nil && n == 0 && !h.settled(err) {
 		h.ended(err)
+	}
+}
+
+// fill reads once. A healer is the space that is read to: while the upstream
+// is silent it holds memory for neither side.
+func (h *healer) fill() (n int, err error) {
+	if h.src != io.Reader(&h.attempt.body) {
+		return h.in.readFrom(h.src)
+	}
+	n, err = h.attempt.body.readSpace(h)
+	h.in.took(n)
+	h.frame()
+	return n, err
+}
+
+func (h *healer) lend() []byte { return h.in.lend() }
+
+func (h *healer) giveBack() {
+	h.in.giveBack()
+	h.dropFrame()
+}
+
+// frame makes sure that there is a frame to append to.
+func (h *healer) frame() {
+	if h.out == nil {
+		h.outMem = getBuffer()
+		h.out = emptyFrame(h.outMem.B)
+	}
+}
+
+// dropFrame gives a frame's memory back. What was in it has been written.
+func (h *healer) dropFrame() {
+	if h.outMem != nil {
+		h.outMem.B = h.out
+		putBuffer(h.outMem)
+		h.out, h.outMem = nil, nil
 	}
 }
 
@@ -309,16 +346,14 @@ func (h *healer) finish() {
 func (h *healer) release() {
 	h.attempt.close()
 	putBuffer(h.body)
-	in, out, early, cont := h.in, h.out[:0], h.early[:0], h.continuation[:0]
-	in.reset()
-	if cap(out) > maxPooled {
-		out = nil
-	}
+	h.in.reset()
+	h.dropFrame()
+	early, cont := h.early[:0], h.continuation[:0]
 	if cap(cont) > maxPooled {
 		cont = nil
 	}
-	*h = healer{in: in, out: out, early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last}
 	h.attempt.e = nil
+	*h = healer{early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last}
 	h.last.reset()
 	healers.Put(h)
 }

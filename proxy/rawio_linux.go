@@ -21,6 +21,7 @@ type rawIO struct {
 	raw syscall.RawConn
 
 	readBuf, writeBuf []byte
+	space             space // where to read to, in place of readBuf
 	readN, writeN     int
 	readErr, writeErr syscall.Errno
 	readOnce          func(fd uintptr) bool
@@ -48,8 +49,19 @@ func (r *rawIO) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	r.readBuf = p
+	return r.read()
+}
+
+// readSpace reads into memory that is given back while there is nothing to
+// read.
+func (r *rawIO) readSpace(sp space) (int, error) {
+	r.space = sp
+	return r.read()
+}
+
+func (r *rawIO) read() (int, error) {
 	err := r.raw.Read(r.readOnce)
-	r.readBuf = nil
+	r.readBuf, r.space = nil, nil
 	switch {
 	case err != nil:
 		return 0, err
@@ -63,11 +75,18 @@ func (r *rawIO) Read(p []byte) (int, error) {
 
 // tryRead reads once; false waits until there is something to read.
 func (r *rawIO) tryRead(fd uintptr) bool {
+	if r.space != nil {
+		r.readBuf = r.space.lend()
+	}
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&r.readBuf[0])), uintptr(len(r.readBuf)))
 		switch errno {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			if r.space != nil {
+				r.readBuf = nil
+				r.space.giveBack()
+			}
 			return false
 		default:
 			r.readN, r.readErr = int(n), errno

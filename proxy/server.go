@@ -99,8 +99,9 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return fasthttp.RequestConfig{ReadTimeout: s.cfg.ClientStallTimeout}
 		},
-		IdleTimeout:    clientIdle,
-		ReadBufferSize: s.cfg.MaxHeaderBytes,
+		IdleTimeout:     clientIdle,
+		ReadBufferSize:  s.cfg.MaxHeaderBytes,
+		WriteBufferSize: 2 << 10,
 		// All bodies are streams: the exchange reads them, see request_body.go.
 		StreamRequestBody:            true,
 		MaxRequestBodySize:           1,
