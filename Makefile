@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench fuzz demo unit
+.PHONY: all build check test race bench bench-compare fuzz demo unit
 
 all: check test
 
@@ -18,6 +18,10 @@ race:
 
 bench:
 	go test -run '^$$' -bench . ./...
+
+# The proxy beside others, on this machine: some 30 minutes, COMPARE=-quick for five.
+bench-compare:
+	cd bench/compare && go run . $(COMPARE)
 
 # A minute for each parser of foreign bytes.
 FUZZTIME ?= 60s
