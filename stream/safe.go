@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode/utf8"
 )
 
@@ -20,13 +21,35 @@ var (
 // isSafe tells whether payload, a JSON text, can be written as one data line
 // that every known client reads.
 func isSafe(payload []byte) bool {
-	for _, c := range payload {
-		if c < ' ' {
-			return false
-		}
+	safe, ascii := plainBytes(payload)
+	if !safe || ascii {
+		return safe
 	}
+	// Slow path.
 	return bytes.Index(payload, lineSeps) < 0 && bytes.Index(payload, paraSeps) < 0 &&
 		bytes.Index(payload, nextLine) < 0
+}
+
+// plainBytes tells whether b has no C0 controls, and whether it is ASCII. It
+// looks at eight bytes at a time.
+func plainBytes(b []byte) (noControls, ascii bool) {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	var below, above uint64
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		// The high bit of each byte that is below a space. A borrow can only
+		// come out of such a byte, so that no other answer is wrong.
+		below |= (x - ' '*ones) &^ x
+		above |= x
+	}
+	for _, c := range b {
+		below |= (uint64(c) - ' ') &^ uint64(c)
+		above |= uint64(c)
+	}
+	return below&highs == 0, above&highs == 0
 }
 
 // AppendEvent appends payload, a JSON text, as one event in the only form
