@@ -28,6 +28,7 @@ type exchange struct {
 	s        *Server
 	client   *clientConn
 	watchID  uint64
+	watched  bool
 	started  time.Time
 	deadline time.Time // of a healed request: STREAM_DEADLINE
 
@@ -56,7 +57,7 @@ const noDeadline = 1 << 62
 
 var exchanges = sync.Pool{New: func() any { return &exchange{wake: make(chan struct{}, 1)} }}
 
-// begin makes an exchange for the request in ctx and lets it be canceled.
+// begin makes an exchange for the request in ctx.
 func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	e := exchanges.Get().(*exchange)
 	e.s = s
@@ -68,8 +69,17 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 		e.client = &clientConn{Conn: ctx.Conn(), stall: s.cfg.ClientStallTimeout, raw: rawConn(ctx.Conn())}
 	}
 	s.enter(e)
-	e.watchID = s.watcher.watch(e.client, e)
 	return e
+}
+
+// watch lets the exchange be canceled when its client leaves. It is called
+// where something is waited for that may take long; a client that has left by
+// then is noticed at once. Short requests do not pay for it.
+func (e *exchange) watch() {
+	if !e.watched {
+		e.watched = true
+		e.watchID = e.s.watcher.watch(e.client, e)
+	}
 }
 
 // finish ends the exchange: nothing can cancel it any more, its log line is
@@ -148,6 +158,7 @@ func (e *exchange) sleep(d time.Duration) error {
 	if err := e.err(); err != nil || d <= 0 {
 		return err
 	}
+	e.watch()
 	t := fasthttp.AcquireTimer(d)
 	defer fasthttp.ReleaseTimer(t)
 	select {

@@ -102,6 +102,7 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 		e.refuse(ctx, r)
 		return
 	}
+	e.watch()
 	h := newHealer(e, buf)
 	defer h.releaseOnPanic()
 	if !h.readable || h.request.Several {

@@ -84,6 +84,7 @@ func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 	if err := r.a.send(p); err != nil {
 		return err
 	}
+	e.watch()
 	r.upload = startUpload(r.a, body, left)
 	return r.a.receive(at, nil)
 }
@@ -151,6 +152,9 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	// What has come already goes out in one segment with the head.
 	resp.ImmediateHeaderFlush = size > len(r.a.body.early) || size < 0 && len(r.a.body.early) == 0
 	r.direct = resp.ImmediateHeaderFlush
+	if r.direct || size < 0 {
+		e.watch()
+	}
 }
 
 // SupportsBodyWriteTo tells fasthttp to call WriteTo.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"gemini-resilient-proxy/bench/upstream"
 	"gemini-resilient-proxy/proxy"
@@ -238,5 +239,23 @@ func TestRelayOff(t *testing.T) {
 	_, body, err := r.post(streamPath, ask("hi"))
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(body, "half ") || r.up.Count() != 1 {
 		t.Errorf("%v, %d requests, %q", err, r.up.Count(), body)
+	}
+}
+
+// The head of a response may come slowly, as long as it comes in time.
+func TestSlowResponseHeadIsWaitedFor(t *testing.T) {
+	first, second := make(chan struct{}), make(chan struct{})
+	r := newRig(t, upstream.Always(upstream.Script{
+		upstream.Wire("HTTP/1.1 200 O"), upstream.Do(func(*upstream.Request) { close(first) }), upstream.Hold(second),
+		upstream.Wire("K\r\nContent-Length: 2\r\n\r\nhi"), upstream.Close(),
+	}), nil)
+	go func() {
+		<-first
+		// Longer than a client is left unwatched.
+		<-time.After(120 * time.Millisecond)
+		close(second)
+	}()
+	if _, body, err := r.do("GET", "/v1beta/models", ""); err != nil || body != "hi" {
+		t.Errorf("%q, %v", body, err)
 	}
 }

@@ -119,11 +119,8 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 		h.Reset()
 		h.DisableNormalizing()
 		h.SetNoDefaultContentType(true)
-		if err := e.arm(l.conn, at); err != nil {
+		if err := e.awaitByte(l.conn, br, at); err != nil {
 			return nil, err
-		}
-		if _, err := br.Peek(1); err != nil {
-			return nil, e.readError(err, at)
 		}
 		if err := h.Read(br); err != nil {
 			return nil, t.headError(e, err, at)
@@ -135,6 +132,34 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 		}
 	}
 	return nil, errBadResponse
+}
+
+// watchAfter is how long a response is waited for before the client is watched.
+const watchAfter = 50 * time.Millisecond
+
+// awaitByte waits until at for something to read.
+func (e *exchange) awaitByte(conn net.Conn, br *bufio.Reader, at time.Time) error {
+	if soon := time.Now().Add(watchAfter); !e.watched && soon.Before(at) {
+		if err := e.arm(conn, soon); err != nil {
+			return err
+		}
+		_, err := br.Peek(1)
+		if err == nil {
+			// The rest of the head has its full time.
+			return e.arm(conn, at)
+		}
+		if !isTimeout(err) || e.err() != nil {
+			return e.readError(err, at)
+		}
+		e.watch()
+	}
+	if err := e.arm(conn, at); err != nil {
+		return err
+	}
+	if _, err := br.Peek(1); err != nil {
+		return e.readError(err, at)
+	}
+	return nil
 }
 
 // takeBuffered moves what the reader has buffered to buf.
