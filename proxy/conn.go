@@ -30,6 +30,7 @@ type clientConn struct {
 	readErr error           // of the first read that failed, see bodyError
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
 	watched watched
+	armed   time.Time // the write deadline
 }
 
 // beginBody makes reads move the read deadline, until endBody.
@@ -73,7 +74,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 func (c *clientConn) Write(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(len(p), n+writePiece)]
-		c.Conn.SetWriteDeadline(time.Now().Add(c.stall))
+		c.armWrite()
 		m, err := c.Conn.Write(piece)
 		if n += m; err != nil || n == len(p) {
 			return n, err
@@ -89,6 +90,15 @@ func (c *clientConn) Close() error {
 		c.from.mu.Unlock()
 	}
 	return c.Conn.Close()
+}
+
+// armWrite moves the write deadline, unless it was moved a moment ago.
+func (c *clientConn) armWrite() {
+	at := time.Now().Add(c.stall)
+	if c.armed.Before(at) {
+		c.armed = at.Add(slack(c.stall))
+		c.Conn.SetWriteDeadline(c.armed)
+	}
 }
 
 // clientListener hands out clientConns and knows which of them are open:

@@ -44,8 +44,9 @@ type exchange struct {
 	canceled atomic.Int32
 	wake     chan struct{} // holds one value once canceled
 	mu       sync.Mutex
-	upstream net.Conn // what cancel interrupts, nil between attempts
-	bodyErr  error    // of causeBody, set before it
+	upstream net.Conn  // what cancel interrupts, nil between attempts
+	bodyErr  error     // of causeBody, set before it
+	armed    time.Time // the read deadline of upstream
 
 	streaming bool // the response body ends the exchange, not the handler
 
@@ -140,6 +141,7 @@ func (e *exchange) fail(err error) {
 
 // bind makes conn the connection that cancel interrupts; nil ends that.
 func (e *exchange) bind(conn net.Conn) {
+	e.armed = time.Time{}
 	e.mu.Lock()
 	e.upstream = conn
 	e.mu.Unlock()
@@ -149,9 +151,16 @@ func (e *exchange) bind(conn net.Conn) {
 // exchange that was canceled. The order matters: a cancel that comes before
 // SetReadDeadline is seen by err, one that comes after it sets its own.
 func (e *exchange) arm(conn net.Conn, at time.Time) error {
-	conn.SetReadDeadline(at)
+	if late := slack(time.Until(at)); e.armed.Before(at) || e.armed.Sub(at) > late {
+		e.armed = at.Add(late)
+		conn.SetReadDeadline(e.armed)
+	}
 	return e.err()
 }
+
+// slack is how much later than asked for a wait of d may end, so that a
+// deadline that moves with every event need not be set for every event.
+func slack(d time.Duration) time.Duration { return min(max(d, 0)/16, time.Second) }
 
 // sleep waits for d. It returns early with the error of a cancellation.
 func (e *exchange) sleep(d time.Duration) error {
