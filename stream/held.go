@@ -26,21 +26,48 @@ func (s *Splice) settleAtEnd(dst []byte) ([]byte, Verdict) {
 		return dst, More
 	}
 	kind, _, ok := j.m.match(j.plain, true, false)
-	if !ok || kind == SeamDirect && !j.m.surelyDirect(j.plain) {
+	if !ok {
+		return dst, More
+	}
+	if kind == SeamDirect && !j.m.surelyDirect(j.plain) && !s.insists(j.plain) {
 		return dst, More
 	}
 	return s.decide(dst, true, false)
 }
 
-// surelyDirect tells whether a text that repeats nothing can only be the next
-// words: the delivered text breaks off in mid-sentence, the text goes on in a
-// way in which no preamble begins, and it is not the beginning of a repeat
-// that did not come to its end.
-func (m *matcher) surelyDirect(text []byte) bool {
-	if bytes.Contains(m.delivered, text) {
-		return false
+// insists tells whether the model has said text, or the beginning of it, often
+// enough that it is believed although it might be a preamble.
+func (s *Splice) insists(text []byte) bool {
+	const often = 3
+	if len(s.doubt) == 0 || !bytes.HasPrefix(text, s.doubt) && !bytes.HasPrefix(s.doubt, text) {
+		s.doubts = 0
 	}
-	return m.goesOn(text)
+	s.doubt = append(s.doubt[:0], text...)
+	s.doubts++
+	return s.doubts >= often && s.join.m.isNew(text)
+}
+
+// surelyDirect tells whether a text that repeats nothing can only be the next
+// words: the delivered text breaks off in mid-sentence, and the text goes on in
+// a way in which no preamble begins.
+func (m *matcher) surelyDirect(text []byte) bool { return m.goesOn(text) && m.isNew(text) }
+
+// isNew tells whether text cannot be the beginning of a repeat that did not
+// come to its end.
+func (m *matcher) isNew(text []byte) bool {
+	return !bytes.Contains(m.delivered, text) && !m.beginsAnchor(text)
+}
+
+// beginsAnchor tells whether text ends in the beginning of the anchor.
+func (m *matcher) beginsAnchor(text []byte) bool {
+	const least = 4 // bytes that are no accident
+	m.text.foldOf(text)
+	for n := min(len(m.wantAnchor), len(m.text.text)); n >= least; n-- {
+		if bytes.HasSuffix(m.text.text, m.wantAnchor[:n]) {
+			return true
+		}
+	}
+	return false
 }
 
 // goesOn tells whether the delivered text breaks off in mid-sentence and text

@@ -33,7 +33,9 @@ type Splice struct {
 	tokenAt    int    // length of the transcript when it came
 	openCall   bool   // a delivered functionCall is not complete
 
-	join join
+	join   join
+	doubt  []byte // text of a continuation that broke off before it was believed
+	doubts int    // how often it was said
 }
 
 // attemptState is what a Splice knows of the running attempt.
@@ -237,7 +239,7 @@ func (s *Splice) deliver(dst, text []byte) []byte {
 		a.policy = a.policy || c.Blocked || !natural(c.Finish)
 	}
 	if c.Kinds&Answer != 0 {
-		s.held = s.held[:0]
+		s.held, s.doubt, s.doubts = s.held[:0], s.doubt[:0], 0
 	}
 	s.transcript.set(text)
 	if len(dst) == n {
