@@ -72,9 +72,8 @@ func (s *Splice) NextAttempt() {
 	a := &s.attempt
 	if a.any {
 		s.tally.add(a.usage)
-	} else {
-		s.wasted += max(a.usage.Candidates, 0) + max(a.usage.Thoughts, 0)
 	}
+	s.wasted += s.attemptWaste()
 	if a.delivered&Text != 0 {
 		s.spent += s.attemptTokens()
 	}
@@ -369,6 +368,15 @@ func (s *Splice) Transcript() *Transcript { return &s.transcript }
 // named none.
 func (s *Splice) Spent() int64 { return s.spent }
 
-// Wasted returns how many tokens earlier attempts have cost, by their own
-// usage, of which nothing was delivered.
-func (s *Splice) Wasted() int64 { return s.wasted }
+// attemptWaste returns what the running attempt has cost while nothing of it was
+// delivered.
+func (s *Splice) attemptWaste() int64 {
+	if s.attempt.any {
+		return 0
+	}
+	return max(s.attempt.usage.Candidates, 0) + max(s.attempt.usage.Thoughts, 0)
+}
+
+// Wasted returns how many tokens the attempts have cost, by their own usage, of
+// which nothing was delivered.
+func (s *Splice) Wasted() int64 { return s.wasted + s.attemptWaste() }
