@@ -74,7 +74,7 @@ func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
 	} else if i = p.top(i); i == bad {
 		return transcript, false
 	}
-	if skipSpace(payload, i) != len(payload) {
+	if skipSpace(payload, i) != len(payload) || !validEscapes(payload) {
 		return transcript, false
 	}
 	return p.text, true

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -196,6 +197,17 @@ func TestChunkAgreesWithEncodingJSONOnRecordings(t *testing.T) {
 			if got, ok := chunkSays([]byte(payload)); !ok || got != want {
 				t.Errorf("%s: %s\n got %+v\nwant %+v", r.Source, payload, got, want)
 			}
+		}
+	}
+}
+
+// What a strict client would choke on is no event: the attempt is cut there.
+func TestChunkRefusesWhatStrictParsersRefuse(t *testing.T) {
+	for _, text := range []string{`"\q"`, `"\u12"`, `"\u12g4"`, `"a\`, `1.`, `.5`, `01`, `-`, `1e`, `1e+`, `50-3`, `1.2.3`, `+1`} {
+		payload := []byte(`{"candidates": [{"content": {"parts": [{"text": "a"}]},"index": 0}],"x": ` + text + `}`)
+		var c Chunk
+		if _, ok := c.Parse(payload, nil); ok || json.Valid(payload) {
+			t.Errorf("%s: read %t, valid %t", payload, ok, json.Valid(payload))
 		}
 	}
 }

@@ -131,23 +131,38 @@ func nextItem(b []byte, i int, end byte) (next int, more bool) {
 	return bad, false
 }
 
+// skipNumber skips a number (RFC 8259 section 6).
 func skipNumber(b []byte, i int) int {
 	if b[i] == '-' {
 		i++
 	}
-	digits := i
-	for i < len(b) {
-		c := b[i]
-		if c >= '0' && c <= '9' || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-' {
-			i++
-			continue
-		}
-		break
-	}
-	if i == digits || b[digits] < '0' || b[digits] > '9' || b[i-1] < '0' || b[i-1] > '9' {
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if i = skipDigits(b, i); i == bad {
 		return bad
 	}
-	if b[digits] == '0' && i > digits+1 && b[digits+1] >= '0' && b[digits+1] <= '9' {
+	if i < len(b) && b[i] == '.' {
+		if i = skipDigits(b, i+1); i == bad {
+			return bad
+		}
+	}
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		i = skipDigits(b, i)
+	}
+	return i
+}
+
+// skipDigits skips digits, of which there must be one at least.
+func skipDigits(b []byte, i int) int {
+	start := i
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		i++
+	}
+	if i == start {
 		return bad
 	}
 	return i
@@ -200,6 +215,31 @@ func plainName(name []byte) []byte {
 		return name
 	}
 	return AppendUnescaped(nil, name)
+}
+
+// validEscapes tells whether every backslash in b begins an escape that JSON
+// knows. b is otherwise well formed, so that backslashes stand in strings only.
+func validEscapes(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, '\\')
+		if i < 0 {
+			return true
+		}
+		b = b[i:]
+		n := 2
+		switch {
+		case len(b) < n:
+			return false
+		case b[1] == 'u':
+			if _, ok := hex4(b); !ok {
+				return false
+			}
+			n = 6
+		case bytes.IndexByte([]byte(`"\/bfnrt`), b[1]) < 0:
+			return false
+		}
+		b = b[n:]
+	}
 }
 
 // valid tells whether b is one JSON value with nothing but white space around

@@ -65,7 +65,7 @@ func (m *matcher) restartsWithin(text []byte) bool {
 // the same: a space that would double one between words.
 func (m *matcher) directDrop(text []byte) int {
 	d := m.delivered
-	if len(d) < 2 || len(text) < 2 || d[len(d)-1] != ' ' || text[0] != ' ' {
+	if len(d) < 2 || len(text) < 2 || d[len(d)-1] != ' ' || text[0] != ' ' || m.repeats.length > 0 {
 		return 0
 	}
 	before, _ := utf8.DecodeLastRune(d[:len(d)-1])

@@ -58,6 +58,7 @@ type matcher struct {
 	unique    bool       // the anchor stands once in delivered
 	document  bool       // the answer is one JSON document
 	from      int        // of a restart: where in delivered it begins
+	full      bool       // the text is as long as may be held
 
 	// Folded: the anchor without white space at its end, what stands before
 	// it, the first words of all, empty when there are too few, and the text
@@ -92,7 +93,7 @@ func (m *matcher) prepare(delivered []byte, anchored, document bool) {
 // is needed; final says that none will be waited for, over that none will come.
 func (m *matcher) match(text []byte, final, over bool) (kind SeamKind, drop int, ok bool) {
 	text, full := firstRunes(text, MaxHeldRunes)
-	if full {
+	if m.full = full; full {
 		final, over = true, false
 	}
 	fence, ok := m.fence(text, final)
@@ -166,6 +167,9 @@ func (m *matcher) atStart(text []byte, final, over bool) (kind SeamKind, drop in
 		kind, drop, ok = m.afterAnchor(text, span{0, m.text.end(len(want))}, final)
 		return kind, drop, ok, !ok
 	case !bytes.HasPrefix(want, bytes.TrimRight(have, " ")):
+		return 0, 0, false, false
+	case m.full:
+		// It would be the anchor, but for all the white space.
 		return 0, 0, false, false
 	case !over:
 		return 0, 0, false, true
