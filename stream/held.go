@@ -38,7 +38,7 @@ func (s *Splice) settleAtEnd(dst []byte) ([]byte, Verdict) {
 // insists tells whether the model has said text, or the beginning of it, often
 // enough that it is believed although it might be a preamble.
 func (s *Splice) insists(text []byte) bool {
-	const often = 3
+	const often = 4
 	if len(s.doubt) == 0 || !bytes.HasPrefix(text, s.doubt) && !bytes.HasPrefix(s.doubt, text) {
 		s.doubts = 0
 	}
