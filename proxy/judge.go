@@ -37,7 +37,12 @@ func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
 	case stream.Refused:
 		h.broke(routing.Refused, nil)
 	case stream.Diverged:
-		h.diverged++
+		if h.resumed {
+			// The API went on otherwise than before; the text goes on from here.
+			h.noResume = true
+		} else {
+			h.diverged++
+		}
 		h.broke(routing.Diverged, nil)
 	case stream.Broken:
 		h.broke(routing.Broken, nil)
