@@ -70,7 +70,6 @@ type conversation struct {
 	answer string
 	habit  int
 	cuts   int // still to come
-	kinds  map[string]int
 }
 
 // respond is the model: it goes on from the turn it is sent, in its manner,

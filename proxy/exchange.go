@@ -35,7 +35,6 @@ type exchange struct {
 	method, path, query []byte // alias the request
 	head                head
 	group               *routing.Group
-	source              routing.Source
 	key                 []byte // without prefix; may alias the request
 	keyIn               keyPlace
 	target              []byte // upstream request target

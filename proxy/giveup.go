@@ -22,11 +22,10 @@ const maxErrorBody = 1 << 20
 // response is what an upstream said before the commit point, for the case
 // that nothing better comes.
 type response struct {
-	set    bool
-	held   bool // a stream of which all is held by the Splice
-	head   fasthttp.ResponseHeader
-	body   []byte
-	coding bool // the body is an error from inside a stream
+	set  bool
+	held bool // a stream of which all is held by the Splice
+	head fasthttp.ResponseHeader
+	body []byte
 }
 
 func (r *response) reset() {
@@ -35,7 +34,7 @@ func (r *response) reset() {
 		body = nil
 	}
 	r.head.Reset()
-	r.set, r.held, r.coding, r.body = false, false, false, body
+	r.set, r.held, r.body = false, false, body
 }
 
 // status keeps an error response.
@@ -138,5 +137,5 @@ func (h *healer) lastWords() (code int, status, message string) {
 		return 503, "UNAVAILABLE", "The answer was interrupted: the proxy is shutting down."
 	}
 	return 503, "UNAVAILABLE", fmt.Sprintf("The answer was interrupted (%s) and could not be completed (%s) after %d attempts.",
-		h.outcome, h.gaveUp, h.ledger.Attempts)
+		h.outcome, h.e.record.gaveUp, h.ledger.Attempts)
 }

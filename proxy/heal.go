@@ -68,7 +68,6 @@ type healer struct {
 	cause    error           // and why, where an error said so
 	told     time.Duration
 	hasTold  bool
-	gaveUp   string
 	brokenAt time.Time // since when the client waits for a continuation
 
 	last *response // before the commit point: what the upstream said last
@@ -129,7 +128,6 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	h.attempt.e = e
 	h.frame()
 	h.splice.Reset(e.s.reasons, e.s.cfg.MaxTranscriptBytes)
-	h.scanner.Reset()
 	h.request, h.readable = stream.ParseRequest(buf.B)
 	if h.request.HasKey {
 		buf.B = stream.AppendWithoutKey(nil, buf.B)

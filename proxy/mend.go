@@ -178,7 +178,6 @@ func (h *healer) unfit() string {
 }
 
 func (h *healer) giveUp(why string) {
-	h.gaveUp = why
 	h.e.record.gaveUp = why
 	h.phase = phaseGiveUp
 }

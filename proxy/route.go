@@ -44,7 +44,7 @@ func (e *exchange) route(host, body []byte) *refusal {
 			return r
 		}
 	}
-	e.group, e.source = e.s.table.Choose(routing.Hints{
+	e.group, _ = e.s.table.Choose(routing.Hints{
 		Key: e.key, Header: e.head.group, Query: q.Group, Host: host,
 	})
 	_, e.key = e.s.table.SplitKey(e.key)

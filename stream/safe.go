@@ -26,8 +26,7 @@ func isSafe(payload []byte) bool {
 		return safe
 	}
 	// Slow path.
-	return bytes.Index(payload, lineSeps) < 0 && bytes.Index(payload, paraSeps) < 0 &&
-		bytes.Index(payload, nextLine) < 0
+	return !bytes.Contains(payload, lineSeps) && !bytes.Contains(payload, paraSeps) && !bytes.Contains(payload, nextLine)
 }
 
 // plainBytes tells whether b has no C0 controls, and whether it is ASCII. It
