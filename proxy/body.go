@@ -142,6 +142,34 @@ func (b *upstreamBody) readRaw(sp space) (int, error) {
 	return n, io.ErrUnexpectedEOF
 }
 
+// poll reads once what is there, without waiting; errAgain says that there is
+// nothing. The connection is polled.
+func (b *upstreamBody) poll(sp space) (n int, err error) {
+	for n == 0 && err == nil {
+		switch {
+		case b.broken != nil:
+			return 0, b.broken
+		case b.ended:
+			return 0, io.EOF
+		}
+		var raw int
+		raw, err = b.conn.readSpace(sp)
+		switch {
+		case err == errAgain:
+			return 0, err
+		case err == io.EOF && b.framing == framedByClose:
+			b.ended = true
+			return 0, io.EOF
+		case err != nil:
+			return 0, io.ErrUnexpectedEOF
+		}
+		if n, b.broken = b.decode(sp.lend()[:raw]); b.broken != nil {
+			err = b.broken
+		}
+	}
+	return n, err
+}
+
 // until returns the time until which the next read may wait.
 func (b *upstreamBody) until() time.Time {
 	at := time.Time{}

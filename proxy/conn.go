@@ -29,8 +29,15 @@ type clientConn struct {
 	got     int             // bytes since the deadline last moved
 	readErr error           // of the first read that failed, see bodyError
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
-	watched watched
+	watched epollEntry
 	armed   time.Time // the write deadline
+	polled  polled    // Conn, nil when it cannot be polled
+}
+
+func newClientConn(conn net.Conn, stall time.Duration) *clientConn {
+	c := &clientConn{Conn: conn, stall: stall, raw: rawConn(conn)}
+	c.polled, _ = conn.(polled)
+	return c
 }
 
 // beginBody makes reads move the read deadline, until endBody.
@@ -101,6 +108,14 @@ func (c *clientConn) armWrite() {
 	}
 }
 
+// disarm lifts the write deadline.
+func (c *clientConn) disarm() {
+	if !c.armed.IsZero() {
+		c.armed = time.Time{}
+		c.Conn.SetWriteDeadline(c.armed)
+	}
+}
+
 // clientListener hands out clientConns and knows which of them are open:
 // fasthttp leaves those alone that have not sent a request yet.
 type clientListener struct {
@@ -120,7 +135,8 @@ func (l *clientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &clientConn{Conn: newRawIO(conn), stall: l.stall, from: l, raw: rawConn(conn)}
+	c := newClientConn(newRawIO(conn), l.stall)
+	c.from = l
 	l.mu.Lock()
 	l.open[c] = struct{}{}
 	l.mu.Unlock()
@@ -149,16 +165,35 @@ func rawConn(c net.Conn) syscall.RawConn {
 	return raw
 }
 
+// polled is a connection that can be used without waiting.
+type polled interface {
+	poll(reads int)
+	tryWriteAll(p []byte) int
+}
+
+// errAgain says that a connection in a poll has nothing to read. It is a
+// temporary net.Error: crypto/tls can be read on after one.
+var errAgain net.Error = again{}
+
+type again struct{}
+
+func (again) Error() string   { return "nothing to read now" }
+func (again) Timeout() bool   { return false }
+func (again) Temporary() bool { return true }
+
 // upstreamConn is a connection to an upstream; raw is what is below TLS.
 type upstreamConn struct {
 	net.Conn
 	raw    syscall.RawConn
+	polled polled // what is below TLS, nil when it cannot be polled
+	entry  epollEntry
 	peek   func(fd uintptr)
 	closed bool // result of peek
 }
 
-func newUpstreamConn(c net.Conn, raw syscall.RawConn) *upstreamConn {
-	u := &upstreamConn{Conn: c, raw: raw}
+func newUpstreamConn(c, below net.Conn) *upstreamConn {
+	u := &upstreamConn{Conn: c, raw: rawConn(below)}
+	u.polled, _ = below.(polled)
 	u.peek = u.peekOnce
 	return u
 }

@@ -44,6 +44,7 @@ type exchange struct {
 	wake     chan struct{} // holds one value once canceled
 	mu       sync.Mutex
 	upstream net.Conn  // what cancel interrupts, nil between attempts
+	riding   *ride     // what it ends, nil while there is none
 	bodyErr  error     // of causeBody, set before it
 	armed    time.Time // the read deadline of upstream
 
@@ -66,7 +67,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	e.method = ctx.Request.Header.Method()
 	e.client, _ = ctx.Conn().(*clientConn)
 	if e.client == nil {
-		e.client = &clientConn{Conn: ctx.Conn(), stall: s.cfg.ClientStallTimeout, raw: rawConn(ctx.Conn())}
+		e.client = newClientConn(ctx.Conn(), s.cfg.ClientStallTimeout)
 	}
 	s.enter(e)
 	return e
@@ -110,6 +111,9 @@ func (e *exchange) cancel(why cause) {
 	e.mu.Lock()
 	if e.upstream != nil {
 		e.upstream.SetDeadline(time.Unix(1, 0))
+	}
+	if e.riding != nil {
+		e.riding.eject()
 	}
 	e.mu.Unlock()
 	if why == causeDrain {

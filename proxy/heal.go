@@ -70,10 +70,16 @@ type healer struct {
 	hasTold  bool
 	brokenAt time.Time // since when the client waits for a continuation
 
+	ride   ride
+	met    stream.Verdict // what the loop met and left to be judged
+	metIn  []byte         // the payload that led to it
+	rode   error          // what ended a ride, for the next read
+	unsent []byte         // of a frame that the client did not take at once
+
 	last *response // before the commit point: what the upstream said last
 }
 
-var healers = sync.Pool{New: func() any { return &healer{attempt: &attempt{}, last: &response{}} }}
+var healers = sync.Pool{New: func() any { return &healer{attempt: &attempt{}, last: &response{}, ride: ride{wake: make(chan struct{}, 1)}} }}
 
 // heal answers a request that asks for a stream of events.
 func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
@@ -202,6 +208,9 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	for {
 		h.out = emptyFrame(h.out)
+		if err := h.board(); err != nil {
+			return h.e.record.bytes, err
+		}
 		h.advance()
 		if !h.pending() {
 			break
@@ -260,21 +269,17 @@ func (h *healer) advance() {
 
 // read takes the events that have come, and reads more when there are none.
 func (h *healer) read() {
-	for {
-		ev, n, ok := h.scanner.Next(h.in.bytes())
-		h.in.consume(n)
-		if !ok {
-			break
-		}
-		var v stream.Verdict
-		if h.out, v = h.splice.Take(h.out, ev); v != stream.More {
-			h.judge(v, ev.Data, nil)
-			return
-		}
-		if n := h.e.s.cfg.ChaosCutAfter; n > 0 && h.splice.Events() >= n && !h.splice.Finished() {
-			h.ended(errChaos)
-			return
-		}
+	v, payload := h.met, h.metIn
+	if v == stream.More {
+		v, payload = h.take()
+	}
+	if h.met, h.metIn = stream.More, nil; v != stream.More {
+		h.judge(v, payload, nil)
+		return
+	}
+	if h.cutsHere() {
+		h.ended(errChaos)
+		return
 	}
 	if h.pending() {
 		return
@@ -290,9 +295,37 @@ func (h *healer) read() {
 	}
 }
 
+// take takes the events that have come, up to the first that decides on the
+// attempt, and returns that one's payload.
+func (h *healer) take() (v stream.Verdict, payload []byte) {
+	for {
+		ev, n, ok := h.scanner.Next(h.in.bytes())
+		h.in.consume(n)
+		if !ok {
+			return stream.More, nil
+		}
+		if h.out, v = h.splice.Take(h.out, ev); v != stream.More {
+			return v, ev.Data
+		}
+		if h.cutsHere() {
+			return stream.More, nil
+		}
+	}
+}
+
+// cutsHere tells that CHAOS_CUT_AFTER wants the attempt to end.
+func (h *healer) cutsHere() bool {
+	n := h.e.s.cfg.ChaosCutAfter
+	return n > 0 && h.splice.Events() >= n && !h.splice.Finished()
+}
+
 // fill reads once. A healer is the space that is read to: while the upstream
 // is silent it holds memory for neither side.
 func (h *healer) fill() (n int, err error) {
+	if err = h.rode; err != nil {
+		h.rode = nil
+		return 0, err
+	}
 	if h.src != io.Reader(&h.attempt.body) {
 		return h.in.readFrom(h.src)
 	}
@@ -352,7 +385,9 @@ func (h *healer) release() {
 		cont = nil
 	}
 	h.attempt.e = nil
+	wake := h.ride.wake
 	*h = healer{early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last}
+	h.ride.wake = wake
 	h.last.reset()
 	healers.Put(h)
 }

@@ -99,11 +99,16 @@ func (h *healer) waitUntil() time.Time {
 	if h.splice.Events() == 0 {
 		return h.firstUntil
 	}
+	return h.quietUntil(time.Now())
+}
+
+// quietUntil says until when a stream may be silent that was heard of at last.
+func (h *healer) quietUntil(last time.Time) time.Time {
 	stall := h.e.s.cfg.StallTimeout
 	if h.splice.Finished() && !h.splice.Sloppy() {
 		stall = min(stall, finishGrace)
 	}
-	at := time.Now().Add(stall)
+	at := last.Add(stall)
 	if !h.holdUntil.IsZero() && !isDecoder(h.src) {
 		at = earlier(at, h.holdUntil)
 	}

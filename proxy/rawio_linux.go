@@ -26,6 +26,10 @@ type rawIO struct {
 	readErr, writeErr syscall.Errno
 	readOnce          func(fd uintptr) bool
 	writeOnce         func(fd uintptr) bool
+	writeNow          func(fd uintptr) bool
+
+	polling bool // reads return errAgain instead of waiting
+	reads   int  // how many more a poll may make
 }
 
 // newRawIO wraps c, or returns it as it is when it has no descriptor.
@@ -37,6 +41,7 @@ func newRawIO(c net.Conn) net.Conn {
 	r := &rawIO{Conn: c, raw: raw}
 	// Made once: a closure for each call would be an allocation for each.
 	r.readOnce, r.writeOnce = r.tryRead, r.tryWrite
+	r.writeNow = func(fd uintptr) bool { r.tryWrite(fd); return true }
 	return r
 }
 
@@ -60,11 +65,17 @@ func (r *rawIO) readSpace(sp space) (int, error) {
 }
 
 func (r *rawIO) read() (int, error) {
+	if r.polling && r.reads == 0 {
+		r.readBuf, r.space = nil, nil
+		return 0, errAgain
+	}
 	err := r.raw.Read(r.readOnce)
 	r.readBuf, r.space = nil, nil
 	switch {
 	case err != nil:
 		return 0, err
+	case r.readErr == syscall.EAGAIN:
+		return 0, errAgain
 	case r.readErr != 0:
 		return 0, r.fault("read", r.readErr)
 	case r.readN == 0:
@@ -83,6 +94,10 @@ func (r *rawIO) tryRead(fd uintptr) bool {
 		switch errno {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			if r.polling {
+				r.readErr, r.reads = errno, 0
+				return true
+			}
 			if r.space != nil {
 				r.readBuf = nil
 				r.space.giveBack()
@@ -90,9 +105,28 @@ func (r *rawIO) tryRead(fd uintptr) bool {
 			return false
 		default:
 			r.readN, r.readErr = int(n), errno
+			if r.polling {
+				if r.reads--; r.readN < len(r.readBuf) {
+					// What follows is announced again.
+					r.reads = 0
+				}
+			}
 			return true
 		}
 	}
+}
+
+// poll makes reads return errAgain where they would wait, after the given
+// number of reads at the latest. 0 ends that.
+func (r *rawIO) poll(reads int) { r.polling, r.reads = reads > 0, reads }
+
+// tryWriteAll writes what the peer takes at once and returns how much that was.
+// Errors are left for the next Write.
+func (r *rawIO) tryWriteAll(p []byte) int {
+	r.writeBuf, r.writeN, r.writeErr = p, 0, 0
+	r.raw.Write(r.writeNow)
+	r.writeBuf = nil
+	return r.writeN
 }
 
 // Write is net.Conn's.

@@ -31,6 +31,7 @@ type Server struct {
 	reasons  *stream.Reasons
 	upstream *transport
 	watcher  *watcher
+	loops    []*loop
 	cors     cors
 	log      *slog.Logger
 	metrics  *metrics
@@ -73,6 +74,9 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		running:  map[*exchange]struct{}{},
 	}
 	s.http = s.newHTTP()
+	if err = s.openLoops(); err != nil {
+		return nil, fmt.Errorf("wait for upstreams: %w", err)
+	}
 	return s, nil
 }
 
@@ -289,6 +293,7 @@ func (s *Server) Drain(ctx context.Context) {
 	}
 	s.awaitIdleFor(lastMoment)
 	s.watcher.close()
+	s.closeLoops()
 	s.upstream.hc.CloseIdleConnections()
 }
 

@@ -65,17 +65,16 @@ func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
-	raw := rawConn(c)
 	c = newRawIO(c)
 	if d.tls == nil {
-		return newUpstreamConn(c, raw), nil
+		return newUpstreamConn(c, c), nil
 	}
 	t := tls.Client(c, d.tls)
 	if err = t.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
-	return newUpstreamConn(t, raw), nil
+	return newUpstreamConn(t, c), nil
 }
 
 // link is a connection on loan from the pool. Exactly one of keep and drop is
@@ -197,10 +196,15 @@ func (e *exchange) readError(err error, at time.Time) error {
 		return cause
 	}
 	if isTimeout(err) {
-		if !at.Before(e.deadline) {
-			return errDeadline
-		}
-		return errStall
+		return e.lateError(at)
 	}
 	return errNoResponse
+}
+
+// lateError says which deadline it was that passed at at.
+func (e *exchange) lateError(at time.Time) error {
+	if !at.Before(e.deadline) {
+		return errDeadline
+	}
+	return errStall
 }

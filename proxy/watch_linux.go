@@ -5,13 +5,6 @@ import (
 	"syscall"
 )
 
-// EPOLLRDHUP and EPOLLONESHOT, of which package syscall has the second with a
-// type that does not fit.
-const (
-	epollRDHUP   = 0x2000
-	epollOneshot = 1 << 30
-)
-
 // watcher notices clients that leave: one epoll descriptor for all of them
 // and one goroutine, which sleeps while nobody leaves. fasthttp itself gives
 // no signal before a write fails, and a stream that is silent writes nothing.
@@ -61,41 +54,18 @@ func (w *watcher) close() {
 	w.closeFDs()
 }
 
-// watched is a connection's part in a watcher. Its functions are made once for
-// each connection, since they are called for each request.
-type watched struct {
-	w        *watcher
-	id       uint64
-	err      error
-	add, del func(fd uintptr)
-}
-
-func (wd *watched) addTo(fd uintptr) {
-	ev := syscall.EpollEvent{Events: epollRDHUP | epollOneshot, Fd: int32(wd.id), Pad: int32(wd.id >> 32)}
-	wd.err = syscall.EpollCtl(wd.w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &ev)
-}
-
-func (wd *watched) delFrom(fd uintptr) {
-	syscall.EpollCtl(wd.w.epoll, syscall.EPOLL_CTL_DEL, int(fd), nil)
-}
-
 // watch cancels e when the peer of c leaves. It returns an identity for
 // unwatch, 0 when c cannot be watched.
 func (w *watcher) watch(c *clientConn, e *exchange) (id uint64) {
 	if c.raw == nil {
 		return 0
 	}
-	wd := &c.watched
-	if wd.add == nil {
-		wd.add, wd.del = wd.addTo, wd.delFrom
-	}
 	w.mu.Lock()
 	w.nextID++
 	id = w.nextID
 	w.byID[id] = e
 	w.mu.Unlock()
-	wd.w, wd.id = w, id
-	if err := c.raw.Control(wd.add); err != nil || wd.err != nil {
+	if !c.watched.add(c.raw, w.epoll, epollRDHUP|epollOneshot, id) {
 		w.forget(id)
 		return 0
 	}
@@ -107,7 +77,7 @@ func (w *watcher) unwatch(c *clientConn, id uint64) {
 	if id == 0 {
 		return
 	}
-	c.raw.Control(c.watched.del)
+	c.watched.del()
 	w.forget(id)
 }
 
@@ -126,7 +96,7 @@ func (w *watcher) run() {
 			return
 		}
 		for i := range max(n, 0) {
-			id := uint64(uint32(events[i].Fd)) | uint64(uint32(events[i].Pad))<<32
+			id := epollID(&events[i])
 			if id == 0 {
 				return
 			}

@@ -6,9 +6,6 @@ package proxy
 // noticed when a write to it fails, not while the upstream is silent.
 type watcher struct{}
 
-// watched is nothing here.
-type watched struct{}
-
 func newWatcher() (*watcher, error) { return &watcher{}, nil }
 
 func (*watcher) close() {}

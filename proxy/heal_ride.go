@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"time"
+
+	"gemini-resilient-proxy/stream"
+)
+
+// readsAtOnce is how many reads a stream may make before the loop turns to
+// another. More than one only matters to TLS, which reads record by record.
+const readsAtOnce = 4
+
+// board lets a loop carry the stream while it is in the plain middle of an
+// answer, and returns when something else has come. It returns an error when
+// the client cannot be written to any more.
+func (h *healer) board() error {
+	if !h.boardable() {
+		return nil
+	}
+	e, r := h.e, &h.ride
+	conn := h.attempt.link.conn
+	r.rider, r.upstream, r.entry = h, conn.raw, &conn.entry
+	e.mu.Lock()
+	e.riding = r
+	e.mu.Unlock()
+	// The loop keeps its own time. A deadline that a cancel sets after this is
+	// lost, and made up for by the look at err.
+	conn.SetReadDeadline(time.Time{})
+	e.armed = time.Time{}
+	e.client.disarm()
+	conn.polled.poll(readsAtOnce)
+	h.rest()
+	if e.s.leastLoop().board(r) {
+		if e.err() != nil {
+			r.eject()
+		}
+		<-r.wake
+	}
+	conn.polled.poll(0)
+	e.mu.Lock()
+	e.riding = nil
+	e.mu.Unlock()
+	h.frame()
+	return h.landed()
+}
+
+// boardable tells whether nothing is to be done but to pass events on.
+func (h *healer) boardable() bool {
+	b := &h.attempt.body
+	return h.phase == phaseRead && h.src == io.Reader(b) && b.conn.polled != nil && h.e.client.polled != nil &&
+		len(b.early) == 0 && !b.ended && b.broken == nil &&
+		h.splice.Plain() && !h.splice.Finished() && h.splice.Events() > 0 && h.holdUntil.IsZero() &&
+		h.rode == nil && h.e.s.cfg.ChaosCutAfter == 0
+}
+
+// landed prepares to go on after a ride.
+func (h *healer) landed() error {
+	e, r := h.e, &h.ride
+	switch {
+	case r.broken:
+		return errors.New("panic on the loop")
+	case !r.expired.IsZero():
+		h.rode = e.lateError(r.expired)
+	}
+	if err := e.err(); err != nil {
+		h.rode = err
+	}
+	if len(h.unsent) > 0 {
+		_, err := e.client.Write(h.unsent)
+		h.unsent = nil
+		h.out = emptyFrame(h.out)
+		if err != nil {
+			return h.clientFailed(err)
+		}
+	}
+	return nil
+}
+
+// until is the loop's question how long the upstream may be silent.
+func (h *healer) until(last time.Time) time.Time {
+	return earlier(h.quietUntil(last), h.e.deadline)
+}
+
+// ready passes on what the upstream has sent, on the loop. What it cannot do
+// without waiting, and what is not plain, it leaves to the goroutine.
+func (h *healer) ready() bool {
+	h.frame()
+	h.attempt.link.conn.polled.poll(readsAtOnce)
+	stay := h.receive()
+	if h.pending() && !h.sendNow() {
+		return false
+	}
+	if stay {
+		h.rest()
+	}
+	return stay
+}
+
+// receive reads and takes events until there is nothing more to be had now.
+func (h *healer) receive() (stay bool) {
+	b := &h.attempt.body
+	for h.in.room() {
+		n, err := b.poll(h)
+		h.in.took(n)
+		if n > 0 {
+			if h.met, h.metIn = h.take(); h.met != stream.More {
+				return false
+			}
+		}
+		if err == errAgain {
+			return !b.ended && !h.splice.Finished()
+		}
+		if err != nil {
+			h.rode = err
+			return false
+		}
+	}
+	return false
+}
+
+// sendNow writes what is pending as one chunk. It is false when the client
+// does not take all of it now.
+func (h *healer) sendNow() bool {
+	h.e.record.bytes += int64(len(h.out) - frameRoom)
+	frame := sealFrame(h.out)
+	n := h.e.client.polled.tryWriteAll(frame)
+	if n < len(frame) {
+		h.unsent = frame[n:]
+		return false
+	}
+	h.out = emptyFrame(h.out)
+	return true
+}
+
+// rest gives the memory back that an idle stream does not need.
+func (h *healer) rest() {
+	h.in.giveBack()
+	h.dropFrame()
+}
+
+// openLoops starts one loop for each processor.
+func (s *Server) openLoops() error {
+	for range runtime.GOMAXPROCS(0) {
+		l, err := newLoop(s.panicked)
+		if err != nil {
+			s.closeLoops()
+			return err
+		}
+		s.loops = append(s.loops, l)
+	}
+	return nil
+}
+
+func (s *Server) closeLoops() {
+	for _, l := range s.loops {
+		l.close()
+	}
+}
+
+// leastLoop returns the loop with the fewest streams.
+func (s *Server) leastLoop() *loop {
+	least := s.loops[0]
+	for _, l := range s.loops[1:] {
+		if l.load() < least.load() {
+			least = l
+		}
+	}
+	return least
+}

@@ -1,0 +1,219 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// loop waits for the upstreams of many streams in one goroutine and relays
+// what they bring there and then. A stream in the plain middle of its answer
+// needs no goroutine of its own to wake up, and two or more events that come
+// together cost one wake-up.
+//
+// The loop's epoll descriptor lies itself in the runtime's poller, so that an
+// idle loop is a parked goroutine: no thread is blocked in the kernel, and the
+// scheduler stays in charge.
+//
+// What a stream meets outside of that plain middle is its own goroutine's
+// business: it sleeps while the loop has the stream, and the loop wakes it
+// with the first thing that is not an event to be passed on.
+type loop struct {
+	panicked func(where string, p any)
+	epoll    int
+	file     *os.File // owns epoll
+	raw      syscall.RawConn
+	done     chan struct{}
+
+	mu      sync.Mutex
+	rides   []*ride   // by the identity that epoll gives back; nil is free
+	free    []uint32  // identities
+	sweepAt time.Time // when the first silence may have become too long
+
+	// Of the loop's goroutine.
+	events  [128]syscall.EpollEvent
+	batch   [128]*ride
+	expired []*ride
+}
+
+func newLoop(panicked func(where string, p any)) (*loop, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	// Without this package os would not give it to the poller.
+	if err = syscall.SetNonblock(fd, true); err != nil {
+		syscall.Close(fd)
+		return nil, err
+	}
+	l := &loop{panicked: panicked, epoll: fd, file: os.NewFile(uintptr(fd), "epoll"), done: make(chan struct{})}
+	if l.raw, err = l.file.SyscallConn(); err == nil {
+		// Only descriptors in the poller have deadlines.
+		err = l.file.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		l.file.Close()
+		return nil, err
+	}
+	go l.run()
+	return l, nil
+}
+
+// close ends the loop. No stream is on it any more.
+func (l *loop) close() {
+	l.file.Close()
+	<-l.done
+}
+
+// run is the loop's goroutine.
+func (l *loop) run() {
+	defer close(l.done)
+	turn := l.turn
+	for {
+		err := l.raw.Read(turn)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		l.sweep(time.Now())
+	}
+}
+
+// turn serves what is ready until nothing is, then lets the poller wait.
+func (l *loop) turn(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 || n == 0 {
+			return false
+		}
+		now := time.Now()
+		l.mu.Lock()
+		for i := range n {
+			l.batch[i] = l.rides[epollID(&l.events[i])]
+		}
+		due := !l.sweepAt.IsZero() && !now.Before(l.sweepAt)
+		l.mu.Unlock()
+		for i, r := range l.batch[:n] {
+			l.batch[i] = nil
+			if r != nil && r.acquire() {
+				l.serve(r, now)
+			}
+		}
+		if due {
+			l.sweep(now)
+		}
+	}
+}
+
+// serve lets a stream that was acquired take what there is.
+func (l *loop) serve(r *ride, now time.Time) {
+	stay := false
+	defer func() {
+		if p := recover(); p != nil {
+			l.panicked("loop", p)
+			r.broken = true
+		}
+		if !stay || !r.release() {
+			l.drop(r)
+		}
+	}()
+	r.last = now
+	stay = r.rider.ready()
+}
+
+// leastSweep is the least time between two sweeps.
+const leastSweep = 5 * time.Millisecond
+
+// sweep lets those go that have been silent for too long. It looks at all of
+// them, but seldom: streams that are alive move their time on, and the next
+// sweep is due when the first of them could have stopped doing so.
+func (l *loop) sweep(now time.Time) {
+	next := time.Time{}
+	l.mu.Lock()
+	for _, r := range l.rides {
+		if r == nil || !r.acquire() {
+			continue
+		}
+		at := r.rider.until(r.last)
+		if !at.After(now) {
+			r.expired = at
+			l.expired = append(l.expired, r)
+			continue
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+		if !r.release() {
+			l.expired = append(l.expired, r)
+		}
+	}
+	if soon := now.Add(leastSweep); !next.IsZero() && next.Before(soon) {
+		next = soon
+	}
+	l.sweepAt = next
+	l.file.SetReadDeadline(next)
+	l.mu.Unlock()
+	for i, r := range l.expired {
+		l.expired[i] = nil
+		l.drop(r)
+	}
+	l.expired = l.expired[:0]
+}
+
+// board gives a stream to the loop, whose goroutine then waits for r.wake;
+// until that comes nothing of the stream is its own. False: the loop cannot
+// have it.
+func (l *loop) board(r *ride) bool {
+	r.loop, r.broken, r.expired = l, false, time.Time{}
+	r.last = time.Now()
+	due := r.rider.until(r.last)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.free); n > 0 {
+		r.id, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		r.id = uint32(len(l.rides))
+		l.rides = append(l.rides, nil)
+	}
+	l.rides[r.id] = r
+	// Before the descriptor is added: what is ready is then served at once.
+	r.state.Store(rideIdle)
+	if !r.entry.add(r.upstream, l.epoll, syscall.EPOLLIN|epollRDHUP, uint64(r.id)) {
+		r.state.Store(rideOff)
+		l.forget(r)
+		return false
+	}
+	if l.sweepAt.IsZero() || due.Before(l.sweepAt) {
+		l.sweepAt = due
+		l.file.SetReadDeadline(due)
+	}
+	return true
+}
+
+// forget frees the identity of r. The caller holds mu.
+func (l *loop) forget(r *ride) {
+	l.rides[r.id] = nil
+	l.free = append(l.free, r.id)
+}
+
+// drop takes a stream that was acquired off the loop and wakes its goroutine.
+func (l *loop) drop(r *ride) {
+	l.mu.Lock()
+	r.entry.del()
+	l.forget(r)
+	l.mu.Unlock()
+	r.state.Store(rideOff)
+	r.wake <- struct{}{}
+}
+
+// load returns the number of streams on the loop.
+func (l *loop) load() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.rides) - len(l.free)
+}

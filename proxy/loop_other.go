@@ -1,0 +1,20 @@
+//go:build !linux
+
+package proxy
+
+// loop carries nothing where there is no epoll: each stream is relayed by its
+// own goroutine.
+type loop struct{}
+
+// epollEntry is nothing here.
+type epollEntry struct{}
+
+func newLoop(func(string, any)) (*loop, error) { return &loop{}, nil }
+
+func (*loop) close() {}
+
+func (*loop) load() int { return 0 }
+
+func (*loop) board(*ride) bool { return false }
+
+func (*loop) drop(*ride) {}
