@@ -165,10 +165,13 @@ func rawConn(c net.Conn) syscall.RawConn {
 	return raw
 }
 
-// polled is a connection that can be used without waiting.
+// polled is a connection that can be used without waiting, see rawIO.
 type polled interface {
-	poll(reads int)
-	tryWriteAll(p []byte) int
+	hold(func(fd uintptr)) error
+	beginPoll(fd uintptr, reads int, drain bool)
+	more() bool
+	endPoll()
+	writeNow(fd uintptr, p []byte) int
 }
 
 // errAgain says that a connection in a poll has nothing to read. It is a
@@ -186,7 +189,7 @@ type upstreamConn struct {
 	net.Conn
 	raw    syscall.RawConn
 	polled polled // what is below TLS, nil when it cannot be polled
-	entry  epollEntry
+	spaced interface{ readSpace(space) (int, error) } // Conn, if it can
 	peek   func(fd uintptr)
 	closed bool // result of peek
 }
@@ -194,6 +197,7 @@ type upstreamConn struct {
 func newUpstreamConn(c, below net.Conn) *upstreamConn {
 	u := &upstreamConn{Conn: c, raw: rawConn(below)}
 	u.polled, _ = below.(polled)
+	u.spaced, _ = c.(interface{ readSpace(space) (int, error) })
 	u.peek = u.peekOnce
 	return u
 }
@@ -201,8 +205,8 @@ func newUpstreamConn(c, below net.Conn) *upstreamConn {
 // readSpace reads into sp, which is given back while there is nothing to read
 // where the connection can tell.
 func (c *upstreamConn) readSpace(sp space) (int, error) {
-	if r, ok := c.Conn.(interface{ readSpace(space) (int, error) }); ok {
-		return r.readSpace(sp)
+	if c.spaced != nil {
+		return c.spaced.readSpace(sp)
 	}
 	return c.Conn.Read(sp.lend())
 }

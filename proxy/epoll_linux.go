@@ -2,11 +2,12 @@ package proxy
 
 import "syscall"
 
-// EPOLLRDHUP and EPOLLONESHOT, of which package syscall has the second with a
-// type that does not fit.
+// The flags of epoll_ctl(2) that package syscall lacks or has with a type that
+// does not fit.
 const (
 	epollRDHUP   = 0x2000
 	epollOneshot = 1 << 30
+	epollET      = 1 << 31
 )
 
 // epollEntry puts a connection's descriptor into an epoll and takes it out

@@ -71,6 +71,9 @@ type healer struct {
 	brokenAt time.Time // since when the client waits for a continuation
 
 	ride   ride
+	// Made once for each healer, see board.
+	holdUpstream, holdClient func(fd uintptr)
+	clientFD                 uintptr
 	met    stream.Verdict // what the loop met and left to be judged
 	metIn  []byte         // the payload that led to it
 	rode   error          // what ended a ride, for the next read
@@ -79,7 +82,14 @@ type healer struct {
 	last *response // before the commit point: what the upstream said last
 }
 
-var healers = sync.Pool{New: func() any { return &healer{attempt: &attempt{}, last: &response{}, ride: ride{wake: make(chan struct{}, 1)}} }}
+var healers = sync.Pool{New: func() any { return newPooledHealer() }}
+
+func newPooledHealer() *healer {
+	h := &healer{attempt: &attempt{}, last: &response{}}
+	h.holdUpstream, h.holdClient = h.carried, h.carriedBoth
+	h.ride.rider, h.ride.wake = h, make(chan struct{}, 1)
+	return h
+}
 
 // heal answers a request that asks for a stream of events.
 func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
@@ -386,8 +396,11 @@ func (h *healer) release() {
 	}
 	h.attempt.e = nil
 	wake := h.ride.wake
-	*h = healer{early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last}
-	h.ride.wake = wake
+	*h = healer{
+		early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last,
+		holdUpstream: h.holdUpstream, holdClient: h.holdClient,
+	}
+	h.ride.rider, h.ride.wake = h, wake
 	h.last.reset()
 	healers.Put(h)
 }

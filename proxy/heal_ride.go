@@ -20,31 +20,44 @@ func (h *healer) board() error {
 	if !h.boardable() {
 		return nil
 	}
-	e, r := h.e, &h.ride
+	e := h.e
 	conn := h.attempt.link.conn
-	r.rider, r.upstream, r.entry = h, conn.raw, &conn.entry
 	e.mu.Lock()
-	e.riding = r
+	e.riding = &h.ride
 	e.mu.Unlock()
 	// The loop keeps its own time. A deadline that a cancel sets after this is
 	// lost, and made up for by the look at err.
 	conn.SetReadDeadline(time.Time{})
 	e.armed = time.Time{}
 	e.client.disarm()
-	conn.polled.poll(readsAtOnce)
-	h.rest()
-	if e.s.leastLoop().board(r) {
-		if e.err() != nil {
-			r.eject()
-		}
-		<-r.wake
-	}
-	conn.polled.poll(0)
+	// Nobody can close a descriptor that is held.
+	conn.polled.hold(h.holdUpstream)
+	conn.polled.endPoll()
 	e.mu.Lock()
 	e.riding = nil
 	e.mu.Unlock()
 	h.frame()
 	return h.landed()
+}
+
+// carried is called with the upstream's descriptor held, and has the client's
+// held as well.
+func (h *healer) carried(fd uintptr) {
+	h.ride.fd = fd
+	h.e.client.polled.hold(h.holdClient)
+}
+
+// carriedBoth waits for the end of the ride.
+func (h *healer) carriedBoth(fd uintptr) {
+	h.clientFD = fd
+	h.rest()
+	if !h.e.s.leastLoop().board(&h.ride) {
+		return
+	}
+	if h.e.err() != nil {
+		h.ride.eject()
+	}
+	<-h.ride.wake
 }
 
 // boardable tells whether nothing is to be done but to pass events on.
@@ -86,17 +99,19 @@ func (h *healer) until(last time.Time) time.Time {
 
 // ready passes on what the upstream has sent, on the loop. What it cannot do
 // without waiting, and what is not plain, it leaves to the goroutine.
-func (h *healer) ready() bool {
+func (h *healer) ready(ended bool) next {
 	h.frame()
-	h.attempt.link.conn.polled.poll(readsAtOnce)
+	from := h.attempt.link.conn.polled
+	from.beginPoll(h.ride.fd, readsAtOnce, ended)
 	stay := h.receive()
-	if h.pending() && !h.sendNow() {
-		return false
+	if h.pending() && !h.sendNow() || !stay {
+		return nextLeave
 	}
-	if stay {
-		h.rest()
+	h.rest()
+	if from.more() {
+		return nextAgain
 	}
-	return stay
+	return nextWait
 }
 
 // receive reads and takes events until there is nothing more to be had now.
@@ -126,7 +141,7 @@ func (h *healer) receive() (stay bool) {
 func (h *healer) sendNow() bool {
 	h.e.record.bytes += int64(len(h.out) - frameRoom)
 	frame := sealFrame(h.out)
-	n := h.e.client.polled.tryWriteAll(frame)
+	n := h.e.client.polled.writeNow(h.clientFD, frame)
 	if n < len(frame) {
 		h.unsent = frame[n:]
 		return false

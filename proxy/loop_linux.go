@@ -37,6 +37,8 @@ type loop struct {
 	events  [128]syscall.EpollEvent
 	batch   [128]*ride
 	expired []*ride
+	again   []*ride // had more than they could take at once
+	served  []*ride // the same, while it is gone through
 }
 
 func newLoop(panicked func(where string, p any)) (*loop, error) {
@@ -88,42 +90,57 @@ func (l *loop) turn(fd uintptr) bool {
 		if errno == syscall.EINTR {
 			continue
 		}
-		if errno != 0 || n == 0 {
+		if errno != 0 || n == 0 && len(l.again) == 0 {
 			return false
 		}
 		now := time.Now()
 		l.mu.Lock()
 		for i := range n {
-			l.batch[i] = l.rides[epollID(&l.events[i])]
+			l.batch[i] = l.rides[uint32(l.events[i].Fd)]
 		}
 		due := !l.sweepAt.IsZero() && !now.Before(l.sweepAt)
 		l.mu.Unlock()
+		l.again, l.served = l.served[:0], l.again
 		for i, r := range l.batch[:n] {
 			l.batch[i] = nil
 			if r != nil && r.acquire() {
-				l.serve(r, now)
+				l.serve(r, now, l.events[i].Events&^syscall.EPOLLIN != 0)
+			}
+		}
+		for i, r := range l.served {
+			l.served[i] = nil
+			if r.acquire() {
+				// Its edge has passed, whatever it said.
+				l.serve(r, now, true)
 			}
 		}
 		if due {
 			l.sweep(now)
 		}
+		if int(n) < len(l.events) && len(l.again) == 0 {
+			// Nothing was left behind, and what has come since is an edge that
+			// the poller knows of.
+			return false
+		}
 	}
 }
 
 // serve lets a stream that was acquired take what there is.
-func (l *loop) serve(r *ride, now time.Time) {
-	stay := false
+func (l *loop) serve(r *ride, now time.Time, ended bool) {
+	todo := nextLeave
 	defer func() {
 		if p := recover(); p != nil {
 			l.panicked("loop", p)
 			r.broken = true
 		}
-		if !stay || !r.release() {
+		if todo == nextLeave || !r.release() {
 			l.drop(r)
+		} else if todo == nextAgain {
+			l.again = append(l.again, r)
 		}
 	}()
 	r.last = now
-	stay = r.rider.ready()
+	todo = r.rider.ready(ended)
 }
 
 // leastSweep is the least time between two sweeps.
@@ -166,8 +183,8 @@ func (l *loop) sweep(now time.Time) {
 }
 
 // board gives a stream to the loop, whose goroutine then waits for r.wake;
-// until that comes nothing of the stream is its own. False: the loop cannot
-// have it.
+// until that comes nothing of the stream is its own, and r.fd must stay open.
+// False: the loop cannot have it.
 func (l *loop) board(r *ride) bool {
 	r.loop, r.broken, r.expired = l, false, time.Time{}
 	r.last = time.Now()
@@ -183,7 +200,8 @@ func (l *loop) board(r *ride) bool {
 	l.rides[r.id] = r
 	// Before the descriptor is added: what is ready is then served at once.
 	r.state.Store(rideIdle)
-	if !r.entry.add(r.upstream, l.epoll, syscall.EPOLLIN|epollRDHUP, uint64(r.id)) {
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | epollRDHUP | epollET, Fd: int32(r.id)}
+	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, int(r.fd), &ev) != nil {
 		r.state.Store(rideOff)
 		l.forget(r)
 		return false
@@ -204,7 +222,7 @@ func (l *loop) forget(r *ride) {
 // drop takes a stream that was acquired off the loop and wakes its goroutine.
 func (l *loop) drop(r *ride) {
 	l.mu.Lock()
-	r.entry.del()
+	syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, int(r.fd), nil)
 	l.forget(r)
 	l.mu.Unlock()
 	r.state.Store(rideOff)

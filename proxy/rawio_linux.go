@@ -26,10 +26,12 @@ type rawIO struct {
 	readErr, writeErr syscall.Errno
 	readOnce          func(fd uintptr) bool
 	writeOnce         func(fd uintptr) bool
-	writeNow          func(fd uintptr) bool
 
-	polling bool // reads return errAgain instead of waiting
-	reads   int  // how many more a poll may make
+	polling bool    // reads return errAgain instead of waiting
+	fd      uintptr // of a poll
+	reads   int     // how many more it may make
+	drain   bool    // it ends when there is nothing, not at a read that was not filled
+	full    bool    // its last read was filled
 }
 
 // newRawIO wraps c, or returns it as it is when it has no descriptor.
@@ -41,7 +43,6 @@ func newRawIO(c net.Conn) net.Conn {
 	r := &rawIO{Conn: c, raw: raw}
 	// Made once: a closure for each call would be an allocation for each.
 	r.readOnce, r.writeOnce = r.tryRead, r.tryWrite
-	r.writeNow = func(fd uintptr) bool { r.tryWrite(fd); return true }
 	return r
 }
 
@@ -65,17 +66,14 @@ func (r *rawIO) readSpace(sp space) (int, error) {
 }
 
 func (r *rawIO) read() (int, error) {
-	if r.polling && r.reads == 0 {
-		r.readBuf, r.space = nil, nil
-		return 0, errAgain
+	if r.polling {
+		return r.readNow()
 	}
 	err := r.raw.Read(r.readOnce)
 	r.readBuf, r.space = nil, nil
 	switch {
 	case err != nil:
 		return 0, err
-	case r.readErr == syscall.EAGAIN:
-		return 0, errAgain
 	case r.readErr != 0:
 		return 0, r.fault("read", r.readErr)
 	case r.readN == 0:
@@ -94,10 +92,6 @@ func (r *rawIO) tryRead(fd uintptr) bool {
 		switch errno {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			if r.polling {
-				r.readErr, r.reads = errno, 0
-				return true
-			}
 			if r.space != nil {
 				r.readBuf = nil
 				r.space.giveBack()
@@ -105,26 +99,61 @@ func (r *rawIO) tryRead(fd uintptr) bool {
 			return false
 		default:
 			r.readN, r.readErr = int(n), errno
-			if r.polling {
-				if r.reads--; r.readN < len(r.readBuf) {
-					// What follows is announced again.
-					r.reads = 0
-				}
-			}
 			return true
 		}
 	}
 }
 
-// poll makes reads return errAgain where they would wait, after the given
-// number of reads at the latest. 0 ends that.
-func (r *rawIO) poll(reads int) { r.polling, r.reads = reads > 0, reads }
+// hold calls f while the descriptor cannot be closed and polls may be made.
+func (r *rawIO) hold(f func(fd uintptr)) error { return r.raw.Control(f) }
 
-// tryWriteAll writes what the peer takes at once and returns how much that was.
-// Errors are left for the next Write.
-func (r *rawIO) tryWriteAll(p []byte) int {
+// beginPoll makes reads use fd, which is held, and return errAgain where they
+// would wait: after the given number of reads at the latest, or when one was
+// not filled, since what follows is announced. Only at the end of a connection
+// it is not: drain asks for reads until there is nothing.
+func (r *rawIO) beginPoll(fd uintptr, reads int, drain bool) {
+	r.polling, r.fd, r.reads, r.drain, r.full = true, fd, reads, drain, false
+}
+
+// more tells whether a poll left off before everything was read.
+func (r *rawIO) more() bool { return r.full || r.drain }
+
+func (r *rawIO) endPoll() { r.polling = false }
+
+// readNow is read without waiting.
+func (r *rawIO) readNow() (int, error) {
+	p := r.readBuf
+	if r.space != nil {
+		p = r.space.lend()
+	}
+	r.readBuf, r.space = nil, nil
+	for r.reads > 0 {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, r.fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
+			r.reads, r.drain, r.full = 0, false, false
+			return 0, errAgain
+		case errno != 0:
+			return 0, r.fault("read", errno)
+		case n == 0:
+			return 0, io.EOF
+		}
+		r.reads--
+		if r.full = int(n) == len(p); !r.full && !r.drain {
+			r.reads = 0
+		}
+		return int(n), nil
+	}
+	return 0, errAgain
+}
+
+// writeNow writes to fd, which is held, what the peer takes at once, and
+// returns how much that was. An error is left for the next Write.
+func (r *rawIO) writeNow(fd uintptr, p []byte) int {
 	r.writeBuf, r.writeN, r.writeErr = p, 0, 0
-	r.raw.Write(r.writeNow)
+	r.tryWrite(fd)
 	r.writeBuf = nil
 	return r.writeN
 }

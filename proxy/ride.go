@@ -2,19 +2,27 @@ package proxy
 
 import (
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
 // rider is a stream that a loop can carry: it does what its goroutine would
 // do, as far as that goes without waiting.
 type rider interface {
-	// ready takes what the upstream has sent and passes it on. False: the
-	// stream's own goroutine must go on.
-	ready() bool
+	// ready takes what the upstream has sent and passes it on. ended tells that
+	// the upstream has closed its side.
+	ready(ended bool) next
 	// until returns when silence since last becomes too long.
 	until(last time.Time) time.Time
 }
+
+// next says what follows a call of ready.
+type next uint8
+
+const (
+	nextWait  next = iota // for more
+	nextAgain             // there was more than one call takes
+	nextLeave             // the stream's own goroutine must go on
+)
 
 // The states of a ride. Whoever moves it out of rideIdle owns the stream.
 const (
@@ -27,8 +35,7 @@ const (
 // ride is a stream's place on a loop.
 type ride struct {
 	rider    rider
-	upstream syscall.RawConn // what is waited for
-	entry    *epollEntry
+	fd       uintptr // what is waited for
 	wake     chan struct{} // holds one value when the ride is over
 
 	loop  *loop
