@@ -143,8 +143,8 @@ func (b *upstreamBody) readRaw(sp space) (int, error) {
 }
 
 // poll reads once what is there, without waiting; errAgain says that there is
-// nothing. The connection is polled.
-func (b *upstreamBody) poll(sp space) (n int, err error) {
+// nothing. The connection is polled by p.
+func (b *upstreamBody) poll(p *poller, sp space) (n int, err error) {
 	for n == 0 && err == nil {
 		switch {
 		case b.broken != nil:
@@ -153,7 +153,11 @@ func (b *upstreamBody) poll(sp space) (n int, err error) {
 			return 0, io.EOF
 		}
 		var raw int
-		raw, err = b.conn.readSpace(sp)
+		if b.conn.spaced != nil {
+			raw, err = p.read(sp.lend())
+		} else {
+			raw, err = b.conn.Conn.Read(sp.lend())
+		}
 		switch {
 		case err == errAgain:
 			return 0, err

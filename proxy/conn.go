@@ -168,10 +168,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 // polled is a connection that can be used without waiting, see rawIO.
 type polled interface {
 	hold(func(fd uintptr)) error
-	beginPoll(fd uintptr, reads int, drain bool)
-	more() bool
-	endPoll()
-	writeNow(fd uintptr, p []byte) int
+	pollBy(*poller)
 }
 
 // errAgain says that a connection in a poll has nothing to read. It is a
@@ -188,7 +185,7 @@ func (again) Temporary() bool { return true }
 type upstreamConn struct {
 	net.Conn
 	raw    syscall.RawConn
-	polled polled // what is below TLS, nil when it cannot be polled
+	polled polled                                     // what is below TLS, nil when it cannot be polled
 	spaced interface{ readSpace(space) (int, error) } // Conn, if it can
 	peek   func(fd uintptr)
 	closed bool // result of peek

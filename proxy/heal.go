@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -70,14 +69,14 @@ type healer struct {
 	hasTold  bool
 	brokenAt time.Time // since when the client waits for a continuation
 
-	ride   ride
+	ride *ride
 	// Made once for each healer, see board.
 	holdUpstream, holdClient func(fd uintptr)
 	clientFD                 uintptr
-	met    stream.Verdict // what the loop met and left to be judged
-	metIn  []byte         // the payload that led to it
-	rode   error          // what ended a ride, for the next read
-	unsent []byte         // of a frame that the client did not take at once
+	met                      stream.Verdict // what the loop met and left to be judged
+	metIn                    []byte         // the payload that led to it
+	rode                     error          // what ended a ride, for the next read
+	unsent                   []byte         // of a frame that the client did not take at once
 
 	last *response // before the commit point: what the upstream said last
 }
@@ -87,7 +86,7 @@ var healers = sync.Pool{New: func() any { return newPooledHealer() }}
 func newPooledHealer() *healer {
 	h := &healer{attempt: &attempt{}, last: &response{}}
 	h.holdUpstream, h.holdClient = h.carried, h.carriedBoth
-	h.ride.rider, h.ride.wake = h, make(chan struct{}, 1)
+	h.ride = &ride{rider: h, wake: make(chan struct{}, 1)}
 	return h
 }
 
@@ -277,98 +276,6 @@ func (h *healer) advance() {
 	}
 }
 
-// read takes the events that have come, and reads more when there are none.
-func (h *healer) read() {
-	v, payload := h.met, h.metIn
-	if v == stream.More {
-		v, payload = h.take()
-	}
-	if h.met, h.metIn = stream.More, nil; v != stream.More {
-		h.judge(v, payload, nil)
-		return
-	}
-	if h.cutsHere() {
-		h.ended(errChaos)
-		return
-	}
-	if h.pending() {
-		return
-	}
-	h.watchHeld()
-	if !h.in.room() {
-		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
-		return
-	}
-	n, err := h.fill()
-	if err != nil && n == 0 && !h.settled(err) {
-		h.ended(err)
-	}
-}
-
-// take takes the events that have come, up to the first that decides on the
-// attempt, and returns that one's payload.
-func (h *healer) take() (v stream.Verdict, payload []byte) {
-	for {
-		ev, n, ok := h.scanner.Next(h.in.bytes())
-		h.in.consume(n)
-		if !ok {
-			return stream.More, nil
-		}
-		if h.out, v = h.splice.Take(h.out, ev); v != stream.More {
-			return v, ev.Data
-		}
-		if h.cutsHere() {
-			return stream.More, nil
-		}
-	}
-}
-
-// cutsHere tells that CHAOS_CUT_AFTER wants the attempt to end.
-func (h *healer) cutsHere() bool {
-	n := h.e.s.cfg.ChaosCutAfter
-	return n > 0 && h.splice.Events() >= n && !h.splice.Finished()
-}
-
-// fill reads once. A healer is the space that is read to: while the upstream
-// is silent it holds memory for neither side.
-func (h *healer) fill() (n int, err error) {
-	if err = h.rode; err != nil {
-		h.rode = nil
-		return 0, err
-	}
-	if h.src != io.Reader(&h.attempt.body) {
-		return h.in.readFrom(h.src)
-	}
-	n, err = h.attempt.body.readSpace(h)
-	h.in.took(n)
-	h.frame()
-	return n, err
-}
-
-func (h *healer) lend() []byte { return h.in.lend() }
-
-func (h *healer) giveBack() {
-	h.in.giveBack()
-	h.dropFrame()
-}
-
-// frame makes sure that there is a frame to append to.
-func (h *healer) frame() {
-	if h.out == nil {
-		h.outMem = getBuffer()
-		h.out = emptyFrame(h.outMem.B)
-	}
-}
-
-// dropFrame gives a frame's memory back. What was in it has been written.
-func (h *healer) dropFrame() {
-	if h.outMem != nil {
-		h.outMem.B = h.out
-		putBuffer(h.outMem)
-		h.out, h.outMem = nil, nil
-	}
-}
-
 // Close is called by fasthttp when the response is over, however it ended.
 func (h *healer) Close() error {
 	h.finish()
@@ -395,12 +302,10 @@ func (h *healer) release() {
 		cont = nil
 	}
 	h.attempt.e = nil
-	wake := h.ride.wake
 	*h = healer{
 		early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last,
-		holdUpstream: h.holdUpstream, holdClient: h.holdClient,
+		ride: h.ride, holdUpstream: h.holdUpstream, holdClient: h.holdClient,
 	}
-	h.ride.rider, h.ride.wake = h, wake
 	h.last.reset()
 	healers.Put(h)
 }

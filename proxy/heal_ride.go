@@ -3,8 +3,8 @@ package proxy
 import (
 	"errors"
 	"io"
-	"runtime"
 	"time"
+	"unsafe"
 
 	"gemini-resilient-proxy/stream"
 )
@@ -23,7 +23,7 @@ func (h *healer) board() error {
 	e := h.e
 	conn := h.attempt.link.conn
 	e.mu.Lock()
-	e.riding = &h.ride
+	e.riding = h.ride
 	e.mu.Unlock()
 	// The loop keeps its own time. A deadline that a cancel sets after this is
 	// lost, and made up for by the look at err.
@@ -31,8 +31,9 @@ func (h *healer) board() error {
 	e.armed = time.Time{}
 	e.client.disarm()
 	// Nobody can close a descriptor that is held.
+	conn.polled.pollBy(&h.ride.poller)
 	conn.polled.hold(h.holdUpstream)
-	conn.polled.endPoll()
+	conn.polled.pollBy(nil)
 	e.mu.Lock()
 	e.riding = nil
 	e.mu.Unlock()
@@ -43,7 +44,7 @@ func (h *healer) board() error {
 // carried is called with the upstream's descriptor held, and has the client's
 // held as well.
 func (h *healer) carried(fd uintptr) {
-	h.ride.fd = fd
+	h.ride.poller.fd = fd
 	h.e.client.polled.hold(h.holdClient)
 }
 
@@ -51,7 +52,7 @@ func (h *healer) carried(fd uintptr) {
 func (h *healer) carriedBoth(fd uintptr) {
 	h.clientFD = fd
 	h.rest()
-	if !h.e.s.leastLoop().board(&h.ride) {
+	if !h.e.s.loops.choose().board(h.ride) {
 		return
 	}
 	if h.e.err() != nil {
@@ -71,7 +72,7 @@ func (h *healer) boardable() bool {
 
 // landed prepares to go on after a ride.
 func (h *healer) landed() error {
-	e, r := h.e, &h.ride
+	e, r := h.e, h.ride
 	switch {
 	case r.broken:
 		return errors.New("panic on the loop")
@@ -101,8 +102,8 @@ func (h *healer) until(last time.Time) time.Time {
 // without waiting, and what is not plain, it leaves to the goroutine.
 func (h *healer) ready(ended bool) next {
 	h.frame()
-	from := h.attempt.link.conn.polled
-	from.beginPoll(h.ride.fd, readsAtOnce, ended)
+	from := &h.ride.poller
+	from.begin(readsAtOnce, ended)
 	stay := h.receive()
 	if h.pending() && !h.sendNow() || !stay {
 		return nextLeave
@@ -118,7 +119,7 @@ func (h *healer) ready(ended bool) next {
 func (h *healer) receive() (stay bool) {
 	b := &h.attempt.body
 	for h.in.room() {
-		n, err := b.poll(h)
+		n, err := b.poll(&h.ride.poller, h)
 		h.in.took(n)
 		if n > 0 {
 			if h.met, h.metIn = h.take(); h.met != stream.More {
@@ -141,7 +142,7 @@ func (h *healer) receive() (stay bool) {
 func (h *healer) sendNow() bool {
 	h.e.record.bytes += int64(len(h.out) - frameRoom)
 	frame := sealFrame(h.out)
-	n := h.e.client.polled.writeNow(h.clientFD, frame)
+	n := writeNow(h.clientFD, frame)
 	if n < len(frame) {
 		h.unsent = frame[n:]
 		return false
@@ -156,32 +157,25 @@ func (h *healer) rest() {
 	h.dropFrame()
 }
 
-// openLoops starts one loop for each processor.
-func (s *Server) openLoops() error {
-	for range runtime.GOMAXPROCS(0) {
-		l, err := newLoop(s.panicked)
-		if err != nil {
-			s.closeLoops()
-			return err
-		}
-		s.loops = append(s.loops, l)
+// warm reads the memory that ready will need.
+func (h *healer) warm() byte {
+	a, e := h.attempt, h.e
+	n := warm(unsafe.Pointer(h), unsafe.Sizeof(*h)) + warm(unsafe.Pointer(&a.body), unsafe.Sizeof(a.body))
+	n += byte(e.record.bytes) + byte(e.deadline.Unix())
+	if raw := h.splice.Transcript().Raw(); len(raw) > 0 {
+		n += raw[len(raw)-1]
 	}
-	return nil
+	return n
 }
 
-func (s *Server) closeLoops() {
-	for _, l := range s.loops {
-		l.close()
+// warm reads one byte of each cache line of size bytes at p. What it reads
+// means nothing, so it may be in the middle of being written.
+//
+//go:norace
+func warm(p unsafe.Pointer, size uintptr) (sum byte) {
+	const line = 64
+	for at := uintptr(0); at < size; at += line {
+		sum += *(*byte)(unsafe.Add(p, at))
 	}
-}
-
-// leastLoop returns the loop with the fewest streams.
-func (s *Server) leastLoop() *loop {
-	least := s.loops[0]
-	for _, l := range s.loops[1:] {
-		if l.load() < least.load() {
-			least = l
-		}
-	}
-	return least
+	return sum
 }

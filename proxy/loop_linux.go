@@ -33,12 +33,23 @@ type loop struct {
 	free    []uint32  // identities
 	sweepAt time.Time // when the first silence may have become too long
 
+	others loops // itself among them
+	use    usage
+
 	// Of the loop's goroutine.
 	events  [128]syscall.EpollEvent
-	batch   [128]*ride
-	expired []*ride
+	ready   []readyRide
 	again   []*ride // had more than they could take at once
-	served  []*ride // the same, while it is gone through
+	expired []*ride
+	shed    int // streams to be given to other loops
+	warmth  byte
+}
+
+// readyRide is a stream that has something to read. ended tells that it may be
+// the end of the connection.
+type readyRide struct {
+	*ride
+	ended bool
 }
 
 func newLoop(panicked func(where string, p any)) (*loop, error) {
@@ -94,35 +105,81 @@ func (l *loop) turn(fd uintptr) bool {
 			return false
 		}
 		now := time.Now()
-		l.mu.Lock()
-		for i := range n {
-			l.batch[i] = l.rides[uint32(l.events[i].Fd)]
+		for _, r := range l.collect(int(n)) {
+			l.serve(r.ride, now, r.ended)
 		}
-		due := !l.sweepAt.IsZero() && !now.Before(l.sweepAt)
-		l.mu.Unlock()
-		l.again, l.served = l.served[:0], l.again
-		for i, r := range l.batch[:n] {
-			l.batch[i] = nil
-			if r != nil && r.acquire() {
-				l.serve(r, now, l.events[i].Events&^syscall.EPOLLIN != 0)
-			}
-		}
-		for i, r := range l.served {
-			l.served[i] = nil
-			if r.acquire() {
-				// Its edge has passed, whatever it said.
-				l.serve(r, now, true)
-			}
-		}
-		if due {
+		clear(l.ready)
+		if l.due(now) {
 			l.sweep(now)
 		}
+		l.balance(now, time.Now())
 		if int(n) < len(l.events) && len(l.again) == 0 {
 			// Nothing was left behind, and what has come since is an edge that
 			// the poller knows of.
 			return false
 		}
 	}
+}
+
+// collect makes those streams the loop's that have something to read: those of
+// the first n events, and those that had left something over.
+func (l *loop) collect(n int) []readyRide {
+	ready := l.ready[:0]
+	for _, r := range l.again {
+		// Its edge has passed, whatever it said.
+		ready = append(ready, readyRide{r, true})
+	}
+	clear(l.again)
+	l.again = l.again[:0]
+	l.mu.Lock()
+	for i := range n {
+		ev := &l.events[i]
+		if r := l.rides[uint32(ev.Fd)]; r != nil {
+			ready = append(ready, readyRide{r, ev.Events&^syscall.EPOLLIN != 0})
+		}
+	}
+	l.mu.Unlock()
+	l.ready = ready
+	// Among a thousand streams, none finds anything of its own in the cache.
+	// Reading all of it here lets the memory answer for many streams at once,
+	// where serving them would wait for one line after the other.
+	for _, r := range ready {
+		l.warmth += byte(r.state.Load())
+	}
+	got := ready[:0]
+	for _, r := range ready {
+		// An event may be about a stream that has left, or has left and come
+		// back: it then finds nothing to read.
+		if r.acquire() {
+			got = append(got, r)
+		}
+	}
+	for _, r := range got {
+		l.warmth += r.rider.warm()
+	}
+	return got
+}
+
+// due tells whether it is time to sweep.
+func (l *loop) due(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.sweepAt.IsZero() && !now.Before(l.sweepAt)
+}
+
+// balance notes how long a turn took, and has some streams go to another loop
+// when this one is too busy and another has time.
+func (l *loop) balance(begin, end time.Time) {
+	if !l.use.work(begin.UnixNano(), end.UnixNano()) {
+		return
+	}
+	l.shed = 0
+	if l.use.last.Load() < tooBusy || l.others.choose().use.share(end.UnixNano()) >= busy {
+		return
+	}
+	l.mu.Lock()
+	l.shed = (len(l.rides) - len(l.free)) / 4
+	l.mu.Unlock()
 }
 
 // serve lets a stream that was acquired take what there is.
@@ -134,13 +191,20 @@ func (l *loop) serve(r *ride, now time.Time, ended bool) {
 			r.broken = true
 		}
 		if todo == nextLeave || !r.release() {
-			l.drop(r)
+			// An event that came late may be about a stream that has since
+			// boarded another loop.
+			r.loop.drop(r)
 		} else if todo == nextAgain {
 			l.again = append(l.again, r)
 		}
 	}()
 	r.last = now
 	todo = r.rider.ready(ended)
+	if l.shed > 0 && todo == nextWait {
+		// Its goroutine comes back, to whichever loop has time.
+		l.shed--
+		todo = nextLeave
+	}
 }
 
 // leastSweep is the least time between two sweeps.
@@ -183,7 +247,7 @@ func (l *loop) sweep(now time.Time) {
 }
 
 // board gives a stream to the loop, whose goroutine then waits for r.wake;
-// until that comes nothing of the stream is its own, and r.fd must stay open.
+// until that comes nothing of the stream is its own, and the descriptor must stay open.
 // False: the loop cannot have it.
 func (l *loop) board(r *ride) bool {
 	r.loop, r.broken, r.expired = l, false, time.Time{}
@@ -201,7 +265,7 @@ func (l *loop) board(r *ride) bool {
 	// Before the descriptor is added: what is ready is then served at once.
 	r.state.Store(rideIdle)
 	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | epollRDHUP | epollET, Fd: int32(r.id)}
-	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, int(r.fd), &ev) != nil {
+	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, int(r.poller.fd), &ev) != nil {
 		r.state.Store(rideOff)
 		l.forget(r)
 		return false
@@ -222,16 +286,9 @@ func (l *loop) forget(r *ride) {
 // drop takes a stream that was acquired off the loop and wakes its goroutine.
 func (l *loop) drop(r *ride) {
 	l.mu.Lock()
-	syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, int(r.fd), nil)
+	syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, int(r.poller.fd), nil)
 	l.forget(r)
 	l.mu.Unlock()
 	r.state.Store(rideOff)
 	r.wake <- struct{}{}
-}
-
-// load returns the number of streams on the loop.
-func (l *loop) load() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.rides) - len(l.free)
 }

@@ -4,7 +4,10 @@ package proxy
 
 // loop carries nothing where there is no epoll: each stream is relayed by its
 // own goroutine.
-type loop struct{}
+type loop struct {
+	others loops
+	use    usage
+}
 
 // epollEntry is nothing here.
 type epollEntry struct{}
@@ -12,8 +15,6 @@ type epollEntry struct{}
 func newLoop(func(string, any)) (*loop, error) { return &loop{}, nil }
 
 func (*loop) close() {}
-
-func (*loop) load() int { return 0 }
 
 func (*loop) board(*ride) bool { return false }
 

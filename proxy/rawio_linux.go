@@ -27,11 +27,7 @@ type rawIO struct {
 	readOnce          func(fd uintptr) bool
 	writeOnce         func(fd uintptr) bool
 
-	polling bool    // reads return errAgain instead of waiting
-	fd      uintptr // of a poll
-	reads   int     // how many more it may make
-	drain   bool    // it ends when there is nothing, not at a read that was not filled
-	full    bool    // its last read was filled
+	poller *poller // not nil: what reads in place of read
 }
 
 // newRawIO wraps c, or returns it as it is when it has no descriptor.
@@ -66,8 +62,10 @@ func (r *rawIO) readSpace(sp space) (int, error) {
 }
 
 func (r *rawIO) read() (int, error) {
-	if r.polling {
-		return r.readNow()
+	if r.poller != nil {
+		b := r.readBuf
+		r.readBuf = nil
+		return r.poller.read(b)
 	}
 	err := r.raw.Read(r.readOnce)
 	r.readBuf, r.space = nil, nil
@@ -104,59 +102,11 @@ func (r *rawIO) tryRead(fd uintptr) bool {
 	}
 }
 
-// hold calls f while the descriptor cannot be closed and polls may be made.
+// hold calls f while the descriptor cannot be closed.
 func (r *rawIO) hold(f func(fd uintptr)) error { return r.raw.Control(f) }
 
-// beginPoll makes reads use fd, which is held, and return errAgain where they
-// would wait: after the given number of reads at the latest, or when one was
-// not filled, since what follows is announced. Only at the end of a connection
-// it is not: drain asks for reads until there is nothing.
-func (r *rawIO) beginPoll(fd uintptr, reads int, drain bool) {
-	r.polling, r.fd, r.reads, r.drain, r.full = true, fd, reads, drain, false
-}
-
-// more tells whether a poll left off before everything was read.
-func (r *rawIO) more() bool { return r.full || r.drain }
-
-func (r *rawIO) endPoll() { r.polling = false }
-
-// readNow is read without waiting.
-func (r *rawIO) readNow() (int, error) {
-	p := r.readBuf
-	if r.space != nil {
-		p = r.space.lend()
-	}
-	r.readBuf, r.space = nil, nil
-	for r.reads > 0 {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, r.fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-		switch {
-		case errno == syscall.EINTR:
-			continue
-		case errno == syscall.EAGAIN:
-			r.reads, r.drain, r.full = 0, false, false
-			return 0, errAgain
-		case errno != 0:
-			return 0, r.fault("read", errno)
-		case n == 0:
-			return 0, io.EOF
-		}
-		r.reads--
-		if r.full = int(n) == len(p); !r.full && !r.drain {
-			r.reads = 0
-		}
-		return int(n), nil
-	}
-	return 0, errAgain
-}
-
-// writeNow writes to fd, which is held, what the peer takes at once, and
-// returns how much that was. An error is left for the next Write.
-func (r *rawIO) writeNow(fd uintptr, p []byte) int {
-	r.writeBuf, r.writeN, r.writeErr = p, 0, 0
-	r.tryWrite(fd)
-	r.writeBuf = nil
-	return r.writeN
-}
+// pollBy makes reads those of p, which do not wait; nil ends that.
+func (r *rawIO) pollBy(p *poller) { r.poller = p }
 
 // Write is net.Conn's.
 func (r *rawIO) Write(p []byte) (int, error) {

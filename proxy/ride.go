@@ -11,6 +11,9 @@ type rider interface {
 	// ready takes what the upstream has sent and passes it on. ended tells that
 	// the upstream has closed its side.
 	ready(ended bool) next
+	// warm reads the memory that ready will need, and returns something made
+	// of it, so that no compiler leaves it out.
+	warm() byte
 	// until returns when silence since last becomes too long.
 	until(last time.Time) time.Time
 }
@@ -34,9 +37,9 @@ const (
 
 // ride is a stream's place on a loop.
 type ride struct {
-	rider    rider
-	fd       uintptr // what is waited for
-	wake     chan struct{} // holds one value when the ride is over
+	rider  rider
+	poller poller        // of what is waited for
+	wake   chan struct{} // holds one value when the ride is over
 
 	loop  *loop
 	id    uint32

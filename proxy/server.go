@@ -31,7 +31,7 @@ type Server struct {
 	reasons  *stream.Reasons
 	upstream *transport
 	watcher  *watcher
-	loops    []*loop
+	loops    loops
 	cors     cors
 	log      *slog.Logger
 	metrics  *metrics
@@ -74,7 +74,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		running:  map[*exchange]struct{}{},
 	}
 	s.http = s.newHTTP()
-	if err = s.openLoops(); err != nil {
+	if s.loops, err = openLoops(s.panicked); err != nil {
 		return nil, fmt.Errorf("wait for upstreams: %w", err)
 	}
 	return s, nil
@@ -293,7 +293,7 @@ func (s *Server) Drain(ctx context.Context) {
 	}
 	s.awaitIdleFor(lastMoment)
 	s.watcher.close()
-	s.closeLoops()
+	s.loops.close()
 	s.upstream.hc.CloseIdleConnections()
 }
 

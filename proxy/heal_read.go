@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// read takes the events that have come, and reads more when there are none.
+func (h *healer) read() {
+	v, payload := h.met, h.metIn
+	if v == stream.More {
+		v, payload = h.take()
+	}
+	if h.met, h.metIn = stream.More, nil; v != stream.More {
+		h.judge(v, payload, nil)
+		return
+	}
+	if h.cutsHere() {
+		h.ended(errChaos)
+		return
+	}
+	if h.pending() {
+		return
+	}
+	h.watchHeld()
+	if !h.in.room() {
+		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
+		return
+	}
+	n, err := h.fill()
+	if err != nil && n == 0 && !h.settled(err) {
+		h.ended(err)
+	}
+}
+
+// take takes the events that have come, up to the first that decides on the
+// attempt, and returns that one's payload.
+func (h *healer) take() (v stream.Verdict, payload []byte) {
+	for {
+		ev, n, ok := h.scanner.Next(h.in.bytes())
+		h.in.consume(n)
+		if !ok {
+			return stream.More, nil
+		}
+		if h.out, v = h.splice.Take(h.out, ev); v != stream.More {
+			return v, ev.Data
+		}
+		if h.cutsHere() {
+			return stream.More, nil
+		}
+	}
+}
+
+// cutsHere tells that CHAOS_CUT_AFTER wants the attempt to end.
+func (h *healer) cutsHere() bool {
+	n := h.e.s.cfg.ChaosCutAfter
+	return n > 0 && h.splice.Events() >= n && !h.splice.Finished()
+}
+
+// fill reads once. A healer is the space that is read to: while the upstream
+// is silent it holds memory for neither side.
+func (h *healer) fill() (n int, err error) {
+	if err = h.rode; err != nil {
+		h.rode = nil
+		return 0, err
+	}
+	if h.src != io.Reader(&h.attempt.body) {
+		return h.in.readFrom(h.src)
+	}
+	n, err = h.attempt.body.readSpace(h)
+	h.in.took(n)
+	h.frame()
+	return n, err
+}
+
+func (h *healer) lend() []byte { return h.in.lend() }
+
+func (h *healer) giveBack() {
+	h.in.giveBack()
+	h.dropFrame()
+}
+
+// frame makes sure that there is a frame to append to.
+func (h *healer) frame() {
+	if h.out == nil {
+		h.outMem = getBuffer()
+		h.out = emptyFrame(h.outMem.B)
+	}
+}
+
+// dropFrame gives a frame's memory back. What was in it has been written.
+func (h *healer) dropFrame() {
+	if h.outMem != nil {
+		h.outMem.B = h.out
+		putBuffer(h.outMem)
+		h.out, h.outMem = nil, nil
+	}
+}
