@@ -30,7 +30,8 @@ type answer struct {
 	zip   *gzip.Writer // nil without Gzip
 	coded bytes.Buffer // what zip has put out
 
-	reply reply // of the events
+	form  form  // of the events
+	reply reply // their contents
 	event []byte
 	out   []byte
 }
@@ -42,6 +43,7 @@ func (c *conn) answer(r *Request, s Script) ending {
 		conn:   c,
 		req:    r,
 		header: streamHeader,
+		form:   sseForm{},
 		reply:  newReply(r.ResponseID()),
 		out:    c.out[:0],
 	}
@@ -71,6 +73,9 @@ func (a *answer) run(steps []Step) error {
 func (a *answer) finish(err error) ending {
 	how := endKeep
 	errors.As(err, &how)
+	if !a.over && how <= endReset && how != endTrim {
+		errors.As(a.form.end(a, how == endKeep || how == endClose), &how)
+	}
 	if how == endTrim {
 		// The coding stays cut, too: only the transport is to look whole.
 		a.zip, a.bytes.on, a.wire.on, how = nil, false, false, endKeep

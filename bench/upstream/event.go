@@ -5,51 +5,61 @@ import (
 	"unicode/utf8"
 )
 
-// encode makes a step that sends one event.
-func encode(f func(r *reply, dst []byte) []byte) Step {
-	return act(func(a *answer) error { return a.emit(f) })
+// kind is what an event tells.
+type kind int
+
+const (
+	textEvent kind = iota
+	thoughtEvent
+	callEvent
+	bareEvent // a reason without content
+	blockEvent
+	usageEvent
+	failureEvent
+)
+
+// event is what one step tells, before a surface gives it its form.
+type event struct {
+	kind   kind
+	text   string // of text and thought; the message of a failure
+	reason string // the finishReason; the blockReason of a block
+	name   string // of the call; the status of a failure
+	args   string // of the call, JSON
+	code   int    // of the failure
 }
 
-func (a *answer) emit(f func(r *reply, dst []byte) []byte) error {
-	a.event = f(&a.reply, a.event[:0])
-	return a.body(a.event)
-}
+func (e event) play(a *answer) error { return a.form.event(a, e) }
 
 // Text sends an event with a piece of the answer.
 func Text(s string) Step { return TextFinish(s, "") }
 
 // TextFinish sends the last piece together with a finishReason.
-func TextFinish(text, reason string) Step {
-	return encode(func(r *reply, dst []byte) []byte { return r.appendText(dst, text, reason) })
-}
+func TextFinish(s, reason string) Step { return event{kind: textEvent, text: s, reason: reason} }
 
 // Finish sends the last event with an empty text, as Google often does.
 func Finish(reason string) Step { return TextFinish("", reason) }
 
 // FinishBare sends the last event with a candidate that has no content.
-func FinishBare(reason string) Step {
-	return encode(func(r *reply, dst []byte) []byte { return r.appendBare(dst, reason) })
-}
+func FinishBare(reason string) Step { return event{kind: bareEvent, reason: reason} }
 
 // Thought sends an event with a thought summary.
-func Thought(s string) Step {
-	return encode(func(r *reply, dst []byte) []byte { return r.appendThought(dst, s) })
-}
+func Thought(s string) Step { return event{kind: thoughtEvent, text: s} }
 
 // Call sends an event with a whole function call. args is a JSON object and is
 // sent as it is.
-func Call(name, args string) Step {
-	return encode(func(r *reply, dst []byte) []byte { return r.appendCall(dst, name, args) })
-}
+func Call(name, args string) Step { return event{kind: callEvent, name: name, args: args} }
 
 // Block sends the only event of an answer whose prompt was blocked.
-func Block(reason string) Step {
-	return encode(func(r *reply, dst []byte) []byte { return r.appendBlock(dst, reason) })
-}
+func Block(reason string) Step { return event{kind: blockEvent, reason: reason} }
 
 // Usage sends an event that has usage and no candidate.
-func Usage() Step {
-	return encode(func(r *reply, dst []byte) []byte { return r.appendEnd(r.appendUsage(append(dst, "data: {"...))) })
+func Usage() Step { return event{kind: usageEvent} }
+
+// Torn sends the event of a piece of the answer as far as the middle of the
+// last character of s: inside a character if that has several bytes, else
+// just before it. It belongs before Cut or Reset.
+func Torn(s string) Step {
+	return act(func(a *answer) error { return a.form.torn(a, event{kind: textEvent, text: s}) })
 }
 
 // Prompt makes n the promptTokenCount of the following events.
@@ -68,16 +78,16 @@ func LF() Step {
 	})
 }
 
-// Say sends text in events of piece runes (DefaultPiece if piece is not
+// Say sends s in events of piece runes (DefaultPiece if piece is not
 // positive) with a wait between them. A reason finishes the last one; without
 // any text it is an event of its own.
-func Say(text string, piece int, wait time.Duration, reason string) Step {
+func Say(s string, piece int, wait time.Duration, reason string) Step {
 	return act(func(a *answer) error {
-		for rest := text; ; {
+		for rest := s; ; {
 			var now string
 			now, rest = cutRunes(rest, piece)
 			if rest != "" {
-				if err := a.emit(func(r *reply, dst []byte) []byte { return r.appendText(dst, now, "") }); err != nil {
+				if err := Text(now).play(a); err != nil {
 					return err
 				}
 				if err := a.gap(wait); err != nil {
@@ -88,7 +98,7 @@ func Say(text string, piece int, wait time.Duration, reason string) Step {
 			if now == "" && reason == "" {
 				return nil
 			}
-			return a.emit(func(r *reply, dst []byte) []byte { return r.appendText(dst, now, reason) })
+			return TextFinish(now, reason).play(a)
 		}
 	})
 }

@@ -8,15 +8,16 @@ import (
 
 // ErrorEvent sends an error in the middle of a stream, as an event.
 func ErrorEvent(code int, status, message string) Step {
-	return encode(func(r *reply, dst []byte) []byte {
-		dst = append(dst, `data: {"error": {"code": `...)
-		dst = strconv.AppendInt(dst, int64(code), 10)
-		dst = append(dst, `,"message": `...)
-		dst = appendJSON(dst, message)
-		dst = append(dst, `,"status": `...)
-		dst = append(appendJSON(dst, status), "}}"...)
-		return append(dst, r.eol...)
-	})
+	return event{kind: failureEvent, code: code, name: status, text: message}
+}
+
+// appendFailure appends the object of a failure.
+func appendFailure(dst []byte, e event) []byte {
+	dst = append(dst, `{"error": {"code": `...)
+	dst = strconv.AppendInt(dst, int64(e.code), 10)
+	dst = appendJSON(append(dst, `,"message": `...), e.text)
+	dst = appendJSON(append(dst, `,"status": `...), e.name)
+	return append(dst, "}}"...)
 }
 
 // ErrorRaw sends an error in the middle of a stream, as bare pretty-printed
@@ -26,9 +27,11 @@ func ErrorRaw(code int, status, message string) Step {
 }
 
 // ErrorBody answers with an HTTP status and Google's error JSON. The body tells
-// the client to retry after retryDelay if that is positive.
+// the client to retry after retryDelay if that is positive. The surfaces that
+// answer with an array, and the OpenAI-compatible ones, wrap it into one.
 func ErrorBody(code int, status, message string, retryDelay time.Duration) Step {
-	return Status(code, nil, errorJSON(code, status, message, retryDelay))
+	body := errorJSON(code, status, message, retryDelay)
+	return act(func(a *answer) error { return Status(code, nil, a.form.failure(body)).play(a) })
 }
 
 // errorJSON is an error as Google prints it.

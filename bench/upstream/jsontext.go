@@ -51,3 +51,9 @@ func appendASCII(dst []byte, c byte) []byte {
 	}
 	return append(dst, c)
 }
+
+// lastSize is the number of bytes of the last character of b, valid UTF-8.
+func lastSize(b []byte) int {
+	_, size := utf8.DecodeLastRune(b)
+	return size
+}

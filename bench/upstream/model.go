@@ -9,7 +9,8 @@ import (
 
 // Model is a model with one fixed answer, which truly continues: a request that
 // ends with a model turn and a user turn gets what follows the text of that
-// model turn, and 400 if the answer does not begin with that text.
+// model turn, and 400 if the answer does not begin with that text. It speaks
+// every Surface.
 //
 // Set the fields before the first request. Handle is safe for concurrent use.
 type Model struct {
@@ -45,7 +46,7 @@ type Model struct {
 func (m *Model) Handle(r *Request) Script {
 	turns, err := r.Contents()
 	if err != nil {
-		return refuse("Invalid JSON payload received.")
+		return refuse(r, "Invalid JSON payload received.")
 	}
 	attempt := m.attempt(conversation(r, turns))
 	prefixed := m.Prefixed
@@ -58,13 +59,13 @@ func (m *Model) Handle(r *Request) Script {
 	}
 	switch {
 	case !ok && len(turns) > 0 && turns[len(turns)-1].Role == "model":
-		return refuse("Requests ending with a model turn are not supported.")
+		return refuse(r, "Requests ending with a model turn are not supported.")
 	case ok && said == "":
-		return refuse("empty model turn")
+		return refuse(r, "empty model turn")
 	case !strings.HasPrefix(m.Answer, said):
-		return refuse("not a prefix of the answer")
+		return refuse(r, "not a prefix of the answer")
 	}
-	var script Script
+	script := Script{As(r.Surface())}
 	if m.Fault != nil {
 		script = append(script, m.Fault(attempt, r)...)
 	}
@@ -132,6 +133,6 @@ func backRunes(s string, i, n int) int {
 	return i
 }
 
-func refuse(message string) Script {
-	return Script{ErrorBody(400, "INVALID_ARGUMENT", message, 0)}
+func refuse(r *Request, message string) Script {
+	return Script{As(r.Surface()), ErrorBody(400, "INVALID_ARGUMENT", message, 0)}
 }

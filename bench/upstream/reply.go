@@ -21,6 +21,7 @@ type reply struct {
 	prompt   int
 	runes    int // of the text so far
 	thoughts int // runes of the thoughts so far
+	calls    int // function calls so far
 }
 
 func newReply(id string) reply {
@@ -29,6 +30,25 @@ func newReply(id string) reply {
 
 // tokens is what a number of runes costs: four are a token.
 func tokens(runes int) int { return (runes + 3) / 4 }
+
+// append appends e the way SSE has it.
+func (r *reply) append(dst []byte, e event) []byte {
+	switch e.kind {
+	case thoughtEvent:
+		return r.appendThought(dst, e.text)
+	case callEvent:
+		return r.appendCall(dst, e.name, e.args)
+	case bareEvent:
+		return r.appendBare(dst, e.reason)
+	case blockEvent:
+		return r.appendBlock(dst, e.reason)
+	case usageEvent:
+		return r.appendEnd(r.appendUsage(append(dst, "data: {"...)))
+	case failureEvent:
+		return append(appendFailure(append(dst, "data: "...), e), r.eol...)
+	}
+	return r.appendText(dst, e.text, e.reason)
+}
 
 // appendText appends an event with one text part. A reason makes it the last.
 func (r *reply) appendText(dst []byte, text, reason string) []byte {

@@ -2,12 +2,9 @@ package upstream
 
 import (
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"hash/fnv"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -36,34 +33,6 @@ type Request struct {
 
 	close   bool // the client asked to close the connection afterwards
 	leaving sync.Once
-}
-
-// Turn is one entry of the contents of a request.
-type Turn struct {
-	Role string // "user", "model", or "" if the request named none
-	Text string // the texts of its parts, joined
-}
-
-// Contents parses the body and returns its turns in order. It fails if the body
-// was not kept or is not a JSON object with an array of turns.
-func (r *Request) Contents() (turns []Turn, err error) {
-	var body struct {
-		Contents []struct {
-			Role  string
-			Parts []struct{ Text string }
-		}
-	}
-	if err := json.Unmarshal(r.Body, &body); err != nil {
-		return nil, fmt.Errorf("parse contents: %w", err)
-	}
-	for _, c := range body.Contents {
-		var text strings.Builder
-		for _, p := range c.Parts {
-			text.WriteString(p.Text)
-		}
-		turns = append(turns, Turn{Role: c.Role, Text: text.String()})
-	}
-	return turns, nil
 }
 
 // ResponseID is the responseId in the events of this request's answer. It

@@ -133,8 +133,8 @@ func TestContents(t *testing.T) {
 		}
 	}
 	f(`{"contents":[{"role":"user","parts":[{"text":"a"},{"text":"\u00fc\n"},{"inlineData":{}}]},{"role":"model","parts":[{"text":"c"}]}]}`,
-		[]Turn{{"user", "aü\n"}, {"model", "c"}}, false)
-	f(`{"contents":[{"parts":[]}],"tools":[{}]}`, []Turn{{"", ""}}, false)
+		[]Turn{{Role: "user", Text: "aü\n"}, {Role: "model", Text: "c"}}, false)
+	f(`{"contents":[{"parts":[]}],"tools":[{}]}`, []Turn{{}}, false)
 	f(`{}`, nil, false)
 	f(`{"contents":"a"}`, nil, true)
 	f(`{"contents":[`, nil, true)
