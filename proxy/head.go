@@ -24,6 +24,7 @@ type head struct {
 	wantMethod     []byte // Access-Control-Request-Method
 	wantHeaders    []byte // Access-Control-Request-Headers
 	serverTimeout  []byte // X-Server-Timeout
+	apiClient      []byte // X-Goog-Api-Client
 	connection     [][]byte
 
 	hasLength, hasCoding bool
@@ -137,6 +138,9 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 		h.acceptEncoding = value
 	case "x-server-timeout":
 		h.serverTimeout = value
+	case "x-goog-api-client":
+		h.apiClient = value
+		h.keep(name, value)
 	case "content-type":
 		h.contentType = value
 		h.keep(name, value)

@@ -92,6 +92,27 @@ func TestWholeCallEndsTheAnswer(t *testing.T) {
 	}
 }
 
+// One client keeps no answer in its history that has an empty text, the others
+// none that has an event without content.
+func TestEndBehindACallStaysInTheHistory(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	f := func(apiClient string, empty bool) {
+		t.Helper()
+		a := s.play([]string{"X-Goog-Api-Client", apiClient}, steps(upstream.Call("f", `{"a": 1.0}`), upstream.Cut()))
+		s.heals("", "STOP", "", a)
+		if got := strings.Contains(a.body, `{"text": ""}`); got != empty {
+			t.Errorf("%s: an empty text %t, want %t: %s", apiClient, got, empty, a.body)
+		}
+		if got := s.up.Requests()[0].Header.Get("X-Goog-Api-Client"); got != apiClient {
+			t.Errorf("%s goes upstream as %q", apiClient, got)
+		}
+	}
+	f("google-genai-sdk/1.30.0 gl-node/v20.20.2", true)
+	f("genai-js/0.24.1", false)
+	f("langchainjs/2.3.2 genai-js/0.24.1", false)
+}
+
 func TestDocumentGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)

@@ -11,8 +11,19 @@ func (s *Splice) AppendHeld(dst []byte) (out []byte, ok bool) {
 // sequence was reached across a seam, or it ended in a function call that has
 // come whole (STOP). It is what the model itself would have sent next.
 func (s *Splice) AppendFinish(dst []byte, reason string) []byte {
-	p := []byte(`{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "`)
-	p = append(p, reason...)
+	return s.appendFinish(dst, `"content": {"parts": [{"text": ""}],"role": "model"},`, reason)
+}
+
+// AppendBareFinish is AppendFinish with a candidate that has no content, for
+// clients that drop an answer with an empty text from their history. Others
+// drop one that has an event without content.
+func (s *Splice) AppendBareFinish(dst []byte, reason string) []byte {
+	return s.appendFinish(dst, "", reason)
+}
+
+func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
+	p := append([]byte(`{"candidates": [{`), content...)
+	p = append(append(p, `"finishReason": "`...), reason...)
 	p = append(p, `","index": 0}],"usageMetadata": `...)
 	p = s.tally.appendUsage(p, &Chunk{}, s.attempt.usage)
 	if len(s.version) > 0 {
