@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare fuzz demo unit
+.PHONY: all build check test race bench bench-compare clients fuzz demo unit
 
 all: check test
 
@@ -22,6 +22,11 @@ bench:
 # The proxy beside others, on this machine: some 30 minutes, COMPARE=-quick for five.
 bench-compare:
 	cd bench/compare && go run . $(COMPARE)
+
+# Real clients over every fault, through the proxy and without it: two minutes.
+# CLIENTS="-write README.md" puts the tables there.
+clients:
+	go run ./bench/clients $(CLIENTS)
 
 # A minute for each parser of foreign bytes.
 FUZZTIME ?= 60s

@@ -32,6 +32,7 @@ var layers = map[string]struct{ own, never []string }{
 	"proxy":          {[]string{"stream", "routing"}, nil},
 	"bench/upstream": {nil, []string{"net/http/httptest", "github.com/valyala/fasthttp"}},
 	"bench":          {[]string{"proxy", "stream", "bench/upstream"}, nil},
+	"bench/clients":  {[]string{"bench/upstream"}, []string{"github.com/valyala/fasthttp"}},
 	"bench/load":     {nil, []string{"github.com/valyala/fasthttp"}},
 	"deploy":         {nil, nil},
 	".":              {[]string{"proxy", "bench/upstream"}, []string{"github.com/valyala/fasthttp"}},

@@ -27,7 +27,11 @@
 //	defer up.Close()
 //
 // Model is a ready-made Handler with one fixed answer which it really continues
-// when a request asks it to.
+// when a request asks it to. Faulty is one whose answers break in the way that
+// the model's name ends with, so that clients choose their fault.
+//
+// Events take the form of a stream of events unless an As step says another:
+// the same script can be played on every Surface of the API.
 //
 // # The life of one request
 //

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"gemini-resilient-proxy/bench/upstream"
+)
+
+// table is what became of all conversations.
+type table struct {
+	faults   []upstream.Fault
+	versions map[string]string  // by package
+	cells    map[string]outcome // by the id of the job
+}
+
+// group is the columns that stand side by side.
+type group struct {
+	title    string
+	surfaces []upstream.Surface
+}
+
+var groups = []group{
+	{"streamed answers", []upstream.Surface{upstream.SSE, upstream.Array, upstream.OpenAI}},
+	{"answers in one piece", []upstream.Surface{upstream.Unary, upstream.OpenAIUnary}},
+}
+
+var titles = map[string]string{through: "Through the proxy", without: "Without the proxy"}
+
+// of returns the columns of the group, in the order of its surfaces.
+func (g group) of(all []column) (cols []column) {
+	for _, s := range g.surfaces {
+		for _, c := range all {
+			if c.surface == s {
+				cols = append(cols, c)
+			}
+		}
+	}
+	return cols
+}
+
+// draw makes a table of each group and way, in Markdown.
+func (t table) draw(ways []string, all []column) string {
+	var b strings.Builder
+	for _, g := range groups {
+		cols := g.of(all)
+		for _, way := range ways {
+			if len(cols) > 0 {
+				fmt.Fprintf(&b, "\n%s, %s:\n\n", titles[way], g.title)
+				t.drawOne(&b, way, cols)
+			}
+		}
+	}
+	return b.String()
+}
+
+func (t table) drawOne(b *strings.Builder, way string, cols []column) {
+	b.WriteString("| |")
+	for _, c := range cols {
+		b.WriteString(strings.TrimRight(" "+c.client.name+" "+t.versions[c.client.pkg], " ") + " |")
+	}
+	b.WriteString("\n|---" + strings.Repeat("|---", len(cols)) + "|\n")
+	for _, f := range t.faults {
+		b.WriteString("| " + f.What + " |")
+		for _, c := range cols {
+			fmt.Fprintf(b, " %s |", t.cell(way, c, f))
+		}
+		b.WriteString("\n")
+	}
+}
+
+// cell is an outcome, with emphasis where it must be another.
+func (t table) cell(way string, c column, f upstream.Fault) outcome {
+	o := t.cells[newJob(way, c, f).ID]
+	if way == through && strict[c.surface] && o != wanted(f) {
+		return "**" + o + "**"
+	}
+	return o
+}
+
+// The marks in a file between which the tables stand.
+const (
+	beginMark = "<!-- tables of bench/clients -->\n"
+	endMark   = "\n<!-- end -->"
+)
+
+// writeInto puts the tables into a file in place of those between its marks.
+func writeInto(name, tables string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	head, rest, begun := strings.Cut(string(b), beginMark)
+	_, rest, ended := strings.Cut(rest, endMark)
+	if !begun || !ended {
+		return fmt.Errorf("%s has no line %q with a line %q behind it", name, strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
+	}
+	return os.WriteFile(name, []byte(head+beginMark+tables+endMark+rest), 0o644)
+}
