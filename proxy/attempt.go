@@ -55,7 +55,6 @@ func (a *attempt) connect(fresh bool) (err error) {
 		return err
 	}
 	a.open = true
-	a.link.conn.SetDeadline(time.Time{})
 	e.bind(a.link.conn)
 	// Whoever left while the connection was made must not be paid for.
 	return e.err()
@@ -84,7 +83,8 @@ func (a *attempt) send(p *plan) error {
 func (a *attempt) write(conn *upstreamConn, b []byte) error {
 	for len(b) > 0 {
 		piece := b[:min(len(b), writePiece)]
-		conn.SetWriteDeadline(time.Now().Add(a.e.s.cfg.StallTimeout))
+		now := time.Now()
+		conn.writeBy(now.Add(a.e.s.cfg.StallTimeout), now)
 		if err := a.e.err(); err != nil {
 			return err
 		}

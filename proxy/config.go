@@ -92,6 +92,8 @@ type Config struct {
 	DebugMode bool
 	// LogFormat is "text" or "json".
 	LogFormat string
+	// AccessLog says which requests get a log line: all, problems, off.
+	AccessLog string
 
 	// rootCAs are the authorities to trust upstream, nil for those of the
 	// system. It is no setting: tests bring their own certificate.

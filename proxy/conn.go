@@ -189,6 +189,8 @@ type upstreamConn struct {
 	spaced interface{ readSpace(space) (int, error) } // Conn, if it can
 	peek   func(fd uintptr)
 	closed bool // result of peek
+
+	readUntil, writeUntil time.Time // the deadlines as they are set
 }
 
 func newUpstreamConn(c, below net.Conn) *upstreamConn {
@@ -197,6 +199,31 @@ func newUpstreamConn(c, below net.Conn) *upstreamConn {
 	u.spaced, _ = c.(interface{ readSpace(space) (int, error) })
 	u.peek = u.peekOnce
 	return u
+}
+
+// readBy gives reads until at, or a little longer: a deadline that moves with
+// every event need not be set for every event.
+func (c *upstreamConn) readBy(at, now time.Time) {
+	if late := slack(at.Sub(now)); c.readUntil.Before(at) || c.readUntil.Sub(at) > late {
+		c.readUntil = at.Add(late)
+		c.Conn.SetReadDeadline(c.readUntil)
+	}
+}
+
+// writeBy is readBy for writes.
+func (c *upstreamConn) writeBy(at, now time.Time) {
+	if late := slack(at.Sub(now)); c.writeUntil.Before(at) || c.writeUntil.Sub(at) > late {
+		c.writeUntil = at.Add(late)
+		c.Conn.SetWriteDeadline(c.writeUntil)
+	}
+}
+
+// readForever lifts the read deadline.
+func (c *upstreamConn) readForever() {
+	if !c.readUntil.IsZero() {
+		c.readUntil = time.Time{}
+		c.Conn.SetReadDeadline(c.readUntil)
+	}
 }
 
 // readSpace reads into sp, which is given back while there is nothing to read
@@ -219,7 +246,5 @@ func (c *upstreamConn) stale() bool {
 }
 
 func (c *upstreamConn) peekOnce(fd uintptr) {
-	var b [1]byte
-	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	c.closed = n > 0 || err != syscall.EAGAIN && err != syscall.EWOULDBLOCK
+	c.closed = !silent(fd)
 }

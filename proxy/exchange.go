@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -43,14 +44,14 @@ type exchange struct {
 	canceled atomic.Int32
 	wake     chan struct{} // holds one value once canceled
 	mu       sync.Mutex
-	upstream net.Conn  // what cancel interrupts, nil between attempts
-	riding   *ride     // what it ends, nil while there is none
-	bodyErr  error     // of causeBody, set before it
-	armed    time.Time // the read deadline of upstream
+	upstream net.Conn // what cancel interrupts, nil between attempts
+	riding   *ride    // what it ends, nil while there is none
+	bodyErr  error    // of causeBody, set before it
 
 	streaming bool // the response body ends the exchange, not the handler
 
 	record record
+	attrs  []slog.Attr // of the log line
 }
 
 // noDeadline is the deadline of requests that end by silence alone.
@@ -91,14 +92,22 @@ func (e *exchange) finish() {
 	s.observe(e)
 	s.leave(e)
 	e.head.reset()
-	wake, h, target, scratch, verdicts := e.wake, e.head, e.target[:0], e.scratch[:0], e.record.verdicts[:0]
 	select {
-	case <-wake:
+	case <-e.wake:
 	default:
 	}
-	*e = exchange{wake: wake, head: h, target: target, scratch: scratch}
-	e.record.verdicts = verdicts
+	e.reset()
 	exchanges.Put(e)
+}
+
+// reset forgets everything but the memory that the next exchange can use.
+// Field by field: a composite literal would be made on the stack first.
+func (e *exchange) reset() {
+	wake, target, scratch, attrs, verdicts := e.wake, e.target[:0], e.scratch[:0], e.attrs, e.record.verdicts[:0]
+	fields, connection := e.head.fields, e.head.connection
+	*e = exchange{}
+	e.wake, e.target, e.scratch, e.attrs, e.record.verdicts = wake, target, scratch, attrs, verdicts
+	e.head.fields, e.head.connection = fields, connection
 }
 
 // cancel interrupts the exchange: whatever it reads, writes or waits for ends
@@ -144,7 +153,6 @@ func (e *exchange) fail(err error) {
 
 // bind makes conn the connection that cancel interrupts; nil ends that.
 func (e *exchange) bind(conn net.Conn) {
-	e.armed = time.Time{}
 	e.mu.Lock()
 	e.upstream = conn
 	e.mu.Unlock()
@@ -153,16 +161,12 @@ func (e *exchange) bind(conn net.Conn) {
 // arm gives the next read of conn until at and returns the error of an
 // exchange that was canceled. The order matters: a cancel that comes before
 // SetReadDeadline is seen by err, one that comes after it sets its own.
-func (e *exchange) arm(conn net.Conn, at time.Time) error {
-	if late := slack(time.Until(at)); e.armed.Before(at) || e.armed.Sub(at) > late {
-		e.armed = at.Add(late)
-		conn.SetReadDeadline(e.armed)
-	}
+func (e *exchange) arm(conn *upstreamConn, at time.Time) error {
+	conn.readBy(at, time.Now())
 	return e.err()
 }
 
-// slack is how much later than asked for a wait of d may end, so that a
-// deadline that moves with every event need not be set for every event.
+// slack is how much later than asked for a wait of d may end.
 func slack(d time.Duration) time.Duration { return min(max(d, 0)/16, time.Second) }
 
 // sleep waits for d. It returns early with the error of a cancellation.

@@ -36,13 +36,25 @@ const (
 // are bytes for the client, so that nothing is waited for with something to
 // say in hand.
 type healer struct {
-	e       *exchange
-	attempt *attempt  // one, used again for each
-	src     io.Reader // the attempt's body, without content coding
+	attempt *attempt // one, used again for each
 	scanner stream.Scanner
 	splice  stream.Splice
-	ledger  routing.Ledger
-	phase   phase
+	last    *response // before the commit point: what the upstream said last
+
+	ride *ride
+	// Made once for each healer, see board.
+	holdUpstream, holdClient func(fd uintptr)
+
+	healing
+}
+
+// healing is what a healer knows of one request; the rest of it stays with it
+// in its pool.
+type healing struct {
+	e      *exchange
+	src    io.Reader // the attempt's body, without content coding
+	ledger routing.Ledger
+	phase  phase
 
 	body         *buffer        // the client's request, without key
 	request      stream.Request // what body says
@@ -69,16 +81,11 @@ type healer struct {
 	hasTold  bool
 	brokenAt time.Time // since when the client waits for a continuation
 
-	ride *ride
-	// Made once for each healer, see board.
-	holdUpstream, holdClient func(fd uintptr)
-	clientFD                 uintptr
-	met                      stream.Verdict // what the loop met and left to be judged
-	metIn                    []byte         // the payload that led to it
-	rode                     error          // what ended a ride, for the next read
-	unsent                   []byte         // of a frame that the client did not take at once
-
-	last *response // before the commit point: what the upstream said last
+	clientFD uintptr        // held by a ride
+	met      stream.Verdict // what the loop met and left to be judged
+	metIn    []byte         // the payload that led to it
+	rode     error          // what ended a ride, for the next read
+	unsent   []byte         // of a frame that the client did not take at once
 }
 
 var healers = sync.Pool{New: func() any { return newPooledHealer() }}
@@ -302,10 +309,7 @@ func (h *healer) release() {
 		cont = nil
 	}
 	h.attempt.e = nil
-	*h = healer{
-		early: early, continuation: cont, scanner: h.scanner, splice: h.splice, attempt: h.attempt, last: h.last,
-		ride: h.ride, holdUpstream: h.holdUpstream, holdClient: h.holdClient,
-	}
+	h.healing = healing{early: early, continuation: cont}
 	h.last.reset()
 	healers.Put(h)
 }

@@ -27,8 +27,7 @@ func (h *healer) board() error {
 	e.mu.Unlock()
 	// The loop keeps its own time. A deadline that a cancel sets after this is
 	// lost, and made up for by the look at err.
-	conn.SetReadDeadline(time.Time{})
-	e.armed = time.Time{}
+	conn.readForever()
 	e.client.disarm()
 	// Nobody can close a descriptor that is held.
 	conn.polled.pollBy(&h.ride.poller)

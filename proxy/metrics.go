@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -24,12 +25,22 @@ type metrics struct {
 	panics        prometheus.Counter
 	open          prometheus.Gauge
 	toFirst       *prometheus.HistogramVec
+	toFirstOf     [len(kindNames)]prometheus.Observer
 	seamGap       prometheus.Histogram
 	seams         *prometheus.CounterVec
 	seamDropped   prometheus.Counter
 	wasted        *prometheus.CounterVec
 	shadow        *prometheus.CounterVec
 	callEnds      *prometheus.CounterVec
+
+	perGroup map[string]*groupCounters
+}
+
+// groupCounters are a group's counters that every request moves. Looking one
+// up by its labels costs as much as routing the request.
+type groupCounters struct {
+	requests               [len(kindNames)][len(codeClasses)]atomic.Pointer[prometheus.Counter]
+	attempts, bytes, waste prometheus.Counter
 }
 
 const namespace = "gemini_proxy"
@@ -69,6 +80,13 @@ func newMetrics(groups []string) *metrics {
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.prime(groups)
+	m.perGroup = map[string]*groupCounters{}
+	for _, g := range append([]string{""}, groups...) {
+		m.perGroup[g] = &groupCounters{attempts: m.attempts.WithLabelValues(g), bytes: m.bytes.WithLabelValues(g), waste: m.wasted.WithLabelValues(g)}
+	}
+	for i, name := range kindNames {
+		m.toFirstOf[i] = m.toFirst.WithLabelValues(name)
+	}
 	return m
 }
 
@@ -104,10 +122,11 @@ func (m *metrics) done(e *exchange) {
 	if e.group != nil {
 		group = e.group.Name
 	}
-	m.requests.WithLabelValues(group, kindNames[r.kind], codeClass(r.status)).Inc()
-	m.attempts.WithLabelValues(group).Add(float64(r.attempts))
-	m.bytes.WithLabelValues(group).Add(float64(r.bytes))
-	m.wasted.WithLabelValues(group).Add(float64(r.wasted))
+	c := m.perGroup[group]
+	m.request(c, group, r.kind, r.status).Inc()
+	c.attempts.Add(float64(r.attempts))
+	c.bytes.Add(float64(r.bytes))
+	c.waste.Add(float64(r.wasted))
 	if r.healed {
 		m.healed.WithLabelValues(group).Inc()
 	}
@@ -118,17 +137,31 @@ func (m *metrics) done(e *exchange) {
 		m.clientGone.WithLabelValues(group).Inc()
 	}
 	if r.toFirst > 0 {
-		m.toFirst.WithLabelValues(kindNames[r.kind]).Observe(r.toFirst.Seconds())
+		m.toFirstOf[r.kind].Observe(r.toFirst.Seconds())
 	}
 	m.open.Dec()
+}
+
+// request returns the counter of a kind of request. Its series is made when
+// the first such request is over.
+func (m *metrics) request(c *groupCounters, group string, k kind, status int) prometheus.Counter {
+	at := &c.requests[k][classOf(status)]
+	if known := at.Load(); known != nil {
+		return *known
+	}
+	counter := m.requests.WithLabelValues(group, kindNames[k], codeClass(status))
+	at.Store(&counter)
+	return counter
 }
 
 var codeClasses = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // codeClass is the class of a status, "2xx" and so on.
-func codeClass(status int) string {
+func codeClass(status int) string { return codeClasses[classOf(status)] }
+
+func classOf(status int) int {
 	if status < 100 || status > 599 {
-		status = 0
+		return 0
 	}
-	return codeClasses[status/100]
+	return status / 100
 }

@@ -141,6 +141,13 @@ func (r *rawIO) tryWrite(fd uintptr) bool {
 	return true
 }
 
+// silent tells that the peer of fd has neither sent anything nor closed.
+func silent(fd uintptr) bool {
+	var b byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return errno == syscall.EAGAIN
+}
+
 // fault is the error that package net would return.
 func (r *rawIO) fault(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: r.LocalAddr().Network(), Source: r.LocalAddr(), Addr: r.RemoteAddr(), Err: os.NewSyscallError(op, errno)}

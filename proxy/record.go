@@ -115,15 +115,23 @@ func (s *Server) observe(e *exchange) {
 	if r.gaveUp != "" || r.status >= 500 {
 		level = slog.LevelWarn
 	}
-	if !s.log.Enabled(context.Background(), level) {
+	if s.cfg.AccessLog == "off" || s.cfg.AccessLog == "problems" && level == slog.LevelInfo || !s.log.Enabled(context.Background(), level) {
 		return
 	}
+	s.logRequest(e, level)
+}
+
+// logRequest writes the log line of an exchange that is over. The attributes
+// lie in the exchange: on the stack they would make every idle connection's
+// twice as large.
+func (s *Server) logRequest(e *exchange, level slog.Level) {
+	r := &e.record
 	group := ""
 	if e.group != nil {
 		group = e.group.Name
 	}
 	model, action := e.model()
-	attrs := [...]slog.Attr{
+	e.attrs = append(e.attrs[:0],
 		slog.String("kind", kindNames[r.kind]),
 		slog.String("method", clip(e.method)),
 		slog.String("group", group),
@@ -137,9 +145,9 @@ func (s *Server) observe(e *exchange) {
 		slog.Float64("duration_ms", millis(time.Since(e.started))),
 		slog.Bool("healed", r.healed),
 		slog.String("gave_up", r.gaveUp),
-		slog.String("note", r.note),
-	}
-	s.log.LogAttrs(context.Background(), level, "request", attrs[:]...)
+		slog.String("note", r.note))
+	s.log.LogAttrs(context.Background(), level, "request", e.attrs...)
+	clear(e.attrs)
 }
 
 // debugAttempt logs an attempt that is over.

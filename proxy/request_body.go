@@ -173,6 +173,7 @@ func (u *upload) join() {
 		u.e.client.Conn.SetReadDeadline(time.Unix(1, 0))
 		u.a.link.conn.SetWriteDeadline(time.Unix(1, 0))
 		<-u.done
+		u.a.link.conn.writeUntil = time.Time{}
 	}
 	if !u.whole {
 		u.a.body.dirty = true

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -57,7 +58,24 @@ type dialer struct {
 	tls            *tls.Config
 }
 
+// dial is fasthttp.DialFuncWithTimeout. It works in a goroutine of its own,
+// whose stack goes when it is done: a dial and above all a handshake need a
+// deep one, which the stream's goroutine would keep for as long as it lives.
 func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
+	type dialed struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan dialed, 1)
+	go func() {
+		conn, err := d.connectTo(addr)
+		done <- dialed{conn, err}
+	}()
+	got := <-done
+	return got.conn, got.err
+}
+
+func (d *dialer) connectTo(addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.connect)
 	defer cancel()
 	nd := net.Dialer{KeepAlive: 30 * time.Second}
@@ -137,15 +155,14 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 const watchAfter = 50 * time.Millisecond
 
 // awaitByte waits until at for something to read.
-func (e *exchange) awaitByte(conn net.Conn, br *bufio.Reader, at time.Time) error {
+func (e *exchange) awaitByte(conn *upstreamConn, br *bufio.Reader, at time.Time) error {
 	if soon := time.Now().Add(watchAfter); !e.watched && soon.Before(at) {
 		if err := e.arm(conn, soon); err != nil {
 			return err
 		}
 		_, err := br.Peek(1)
 		if err == nil {
-			// The rest of the head has its full time.
-			return e.arm(conn, at)
+			return e.awaitRest(conn, br, at)
 		}
 		if !isTimeout(err) || e.err() != nil {
 			return e.readError(err, at)
@@ -159,6 +176,14 @@ func (e *exchange) awaitByte(conn net.Conn, br *bufio.Reader, at time.Time) erro
 		return e.readError(err, at)
 	}
 	return nil
+}
+
+// awaitRest gives what is missing of a head its full time.
+func (e *exchange) awaitRest(conn *upstreamConn, br *bufio.Reader, at time.Time) error {
+	if b, _ := br.Peek(br.Buffered()); bytes.Contains(b, []byte("\r\n\r\n")) {
+		return nil
+	}
+	return e.arm(conn, at)
 }
 
 // takeBuffered moves what the reader has buffered to buf.
