@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
 )
 
 // admit refuses what must not be passed on: request lines that another server
@@ -44,10 +45,11 @@ func (e *exchange) admit(ctx *fasthttp.RequestCtx) *refusal {
 	return nil
 }
 
-// isStream tells whether the request is one whose answer can be healed: a
-// streamGenerateContent that asks for server-sent events.
-func (e *exchange) isStream() bool {
-	return string(e.method) == "POST" &&
+// form returns the form of the answer that the request asks for. ok tells
+// that it is one that can be healed: a streamGenerateContent that asks for
+// server-sent events.
+func (e *exchange) form() (f stream.Form, ok bool) {
+	return f, string(e.method) == "POST" &&
 		bytes.HasSuffix(e.path, []byte(":streamGenerateContent")) &&
 		routing.QueryHas(e.query, "alt", "sse")
 }

@@ -97,6 +97,7 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 		if h.last.held {
 			ctx.Response.Header.Del(fasthttp.HeaderContentEncoding)
 			body, _ = h.splice.AppendHeld(nil)
+			body = h.splice.AppendEnd(body)
 		}
 		ctx.Response.SetBody(body)
 		e.record.status = ctx.Response.StatusCode()
@@ -113,17 +114,21 @@ func (h *healer) sayGiveUp() error {
 	var held bool
 	if h.outcome != routing.Drain && h.outcome != routing.Final {
 		if h.out, held = h.splice.AppendHeld(h.out); held {
+			h.out = h.splice.AppendEnd(h.out)
 			return h.flush()
 		}
 	}
 	code, status, message := h.lastWords()
 	text := stream.AppendFailure(nil, code, status, message)
-	h.out = stream.AppendEvent(h.out, text)
+	h.out = h.splice.AppendEnd(h.splice.AppendError(h.out, text))
 	if err := h.flush(); err != nil {
 		return err
 	}
+	h.out = h.splice.AppendEcho(emptyFrame(h.out), text)
+	if !h.pending() {
+		return nil
+	}
 	time.Sleep(errorPause)
-	h.out = append(emptyFrame(h.out), text...)
 	return h.flush()
 }
 

@@ -149,7 +149,8 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	h.e, h.body = e, buf
 	h.attempt.e = e
 	h.frame()
-	h.splice.Reset(e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	form, _ := e.form()
+	h.splice.Reset(form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
 	h.request, h.readable = stream.ParseRequest(buf.B)
 	if h.request.HasKey {
 		buf.B = stream.AppendWithoutKey(nil, buf.B)

@@ -56,6 +56,7 @@ func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
 
 // complete ends the answer.
 func (h *healer) complete() {
+	h.out = h.splice.AppendEnd(h.out)
 	h.e.record.verdict(h.outcome)
 	h.noteSeam()
 	h.debugAttempt()

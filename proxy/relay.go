@@ -91,7 +91,7 @@ func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 
 // relayFailed answers a relayed request that brought no response.
 func (e *exchange) relayFailed(ctx *fasthttp.RequestCtx, err error) {
-	if e.s.cfg.Heal == "shadow" && e.isStream() {
+	if _, ok := e.form(); ok && e.s.cfg.Heal == "shadow" {
 		e.shadowed(outcomeOf(err))
 	}
 	e.record.verdict(outcomeOf(err))

@@ -153,7 +153,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		e.record.status = 204
 		return
 	}
-	if e.isStream() && e.heals() {
+	if _, ok := e.form(); ok && e.heals() {
 		s.heal(ctx, e)
 		return
 	}

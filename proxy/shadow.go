@@ -21,7 +21,8 @@ type shadow struct {
 // newShadow returns a shadow for the response of a, nil when there is nothing
 // to look at.
 func newShadow(e *exchange, a *attempt) *shadow {
-	if e.s.cfg.Heal != "shadow" || !e.isStream() {
+	form, ok := e.form()
+	if e.s.cfg.Heal != "shadow" || !ok {
 		return nil
 	}
 	if code := a.head.StatusCode(); code != 200 {
@@ -34,7 +35,7 @@ func newShadow(e *exchange, a *attempt) *shadow {
 		return nil
 	}
 	sh := &shadow{e: e}
-	sh.splice.Reset(e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	sh.splice.Reset(form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
 	return sh
 }
 

@@ -49,7 +49,7 @@ func TestNoAllocations(t *testing.T) {
 	f("appendReescaped", func() { appendReescaped(out, payload) })
 	f("AppendWithoutKey", func() { AppendWithoutKey(out, body) })
 	f("Splice, an answer", func() {
-		s.Reset(retriedReasons, 1<<20)
+		s.Reset(Form{}, retriedReasons, 1<<20)
 		for range 10 {
 			s.Take(out, Event{Data: payload})
 		}

@@ -74,7 +74,7 @@ func BenchmarkSplice(b *testing.B) {
 				var out []byte
 				for b.Loop() {
 					if sp.transcript.Len() == 0 || sp.transcript.Len() > 1<<20 {
-						sp.Reset(retriedReasons, 4<<20)
+						sp.Reset(Form{}, retriedReasons, 4<<20)
 						if attempt == "attempt=second" {
 							sp.Take(out[:0], Event{Data: payload})
 							sp.NextAttempt()

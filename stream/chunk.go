@@ -38,6 +38,9 @@ func (s span) present() bool      { return s.to > s.from }
 // error object. Parse fills it in one pass; the byte slices it hands out
 // alias the payload.
 type Chunk struct {
+	// Dialect is what Parse expects; it stays from one Parse to the next.
+	Dialect Dialect
+
 	Kinds Kinds
 	// Finish is candidates[0].finishReason, raw and without quotes, nil when
 	// there is none.
@@ -56,7 +59,7 @@ type Chunk struct {
 	version    span // with quotes
 	token      span // candidates[0].continuationToken, with quotes
 	offsets    bool // a candidate has metadata with offsets into the text
-	body       int  // offset of the outermost object's first byte
+	body       int  // offset of the response's first byte
 }
 
 // Parse reads payload, whose bytes the Chunk aliases until the next Parse. It
@@ -64,7 +67,7 @@ type Chunk struct {
 // payload, and returns it. ok is false for what is not one JSON object;
 // transcript then comes back as it was.
 func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
-	*c = Chunk{payload: payload, Usage: noUsage}
+	*c = Chunk{Dialect: c.Dialect, payload: payload, Usage: noUsage}
 	p := chunkParser{c: c, b: payload, text: transcript}
 	i := skipSpace(payload, 0)
 	if i < len(payload) && payload[i] == '[' {
@@ -107,6 +110,36 @@ func (p *chunkParser) failureArray(i int) int {
 
 // top reads the outermost object.
 func (p *chunkParser) top(i int) int {
+	if p.c.Dialect == Wrapped {
+		return p.wrapper(i)
+	}
+	return p.response(i)
+}
+
+// wrapper reads the object around a response.
+func (p *chunkParser) wrapper(i int) int {
+	i, some := objectStart(p.b, i)
+	for some && i != bad {
+		name, v := member(p.b, i)
+		if v == bad {
+			return bad
+		}
+		if name = plainName(name); string(name) == "response" && !isNull(p.b, v) {
+			i = p.response(v)
+		} else {
+			p.c.Failure = p.c.Failure || string(name) == "error" && !isNull(p.b, v)
+			i = skipValue(p.b, v, 1)
+		}
+		if i == bad {
+			return bad
+		}
+		i, some = nextItem(p.b, i, '}')
+	}
+	return i
+}
+
+// response reads a GenerateContentResponse, or an error in its place.
+func (p *chunkParser) response(i int) int {
 	p.c.body = i
 	i, some := objectStart(p.b, i)
 	for some && i != bad {

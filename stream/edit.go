@@ -6,7 +6,7 @@ package stream
 func (s *Splice) appendChunk(dst []byte) []byte {
 	// Fast path.
 	if !s.attempt.spliced {
-		return AppendEvent(dst, s.chunk.payload)
+		return s.form.append(dst, s.chunk.payload)
 	}
 	return s.appendEdited(dst)
 }
@@ -69,7 +69,7 @@ func (s *Splice) appendEdited(dst []byte) []byte {
 		usage := s.tally.appendUsage([]byte(`"usageMetadata": `), c, s.attempt.usage)
 		e.replace(span{c.body + 1, c.body + 1}, append(usage, ','))
 	}
-	return AppendEvent(dst, e.append(nil, c.payload))
+	return s.form.append(dst, e.append(nil, c.payload))
 }
 
 // walkMembers calls f with the name and the range of the value of each member

@@ -3,7 +3,8 @@ package stream
 // AppendHeld appends the events that are held, as they came, and tells
 // whether there were any.
 func (s *Splice) AppendHeld(dst []byte) (out []byte, ok bool) {
-	return append(dst, s.held...), len(s.held) > 0
+	n := len(dst)
+	return s.opened(append(dst, s.held...), n), len(s.held) > 0
 }
 
 // AppendFinish appends the final event of an answer that is complete although
@@ -22,7 +23,11 @@ func (s *Splice) AppendBareFinish(dst []byte, reason string) []byte {
 }
 
 func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
-	p := append([]byte(`{"candidates": [{`), content...)
+	var p []byte
+	if s.form.Dialect == Wrapped {
+		p = append(p, `{"response": `...)
+	}
+	p = append(append(p, `{"candidates": [{`...), content...)
 	p = append(append(p, `"finishReason": "`...), reason...)
 	p = append(p, `","index": 0}],"usageMetadata": `...)
 	p = s.tally.appendUsage(p, &Chunk{}, s.attempt.usage)
@@ -32,5 +37,9 @@ func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
 	if len(s.responseID) > 0 {
 		p = append(append(p, `,"responseId": `...), s.responseID...)
 	}
-	return AppendEvent(dst, append(p, '}'))
+	if p = append(p, '}'); s.form.Dialect == Wrapped {
+		p = append(p, '}')
+	}
+	n := len(dst)
+	return s.opened(s.form.append(dst, p), n)
 }

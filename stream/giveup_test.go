@@ -112,7 +112,7 @@ func TestSpentCountsWhatWasDelivered(t *testing.T) {
 	p := newPlayer()
 	p.play(t, sse(say("a")))
 	p.s.NextAttempt()
-	p.s.Reset(retriedReasons, 10)
+	p.s.Reset(Form{}, retriedReasons, 10)
 	if p.s.Spent() != 0 || p.s.Delivered() != 0 || p.s.Events() != 0 || p.transcript() != "" {
 		t.Error("not reset")
 	}

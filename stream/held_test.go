@@ -8,7 +8,7 @@ func TestInsistentModelIsBelieved(t *testing.T) {
 	f := func(delivered, text string, want int) {
 		t.Helper()
 		var s Splice
-		s.Reset(NewReasons(nil), 1<<20)
+		s.Reset(Form{}, NewReasons(nil), 1<<20)
 		s.Take(nil, textEvent(delivered))
 		s.End(nil, Event{}, false)
 		for n := 1; n <= 5; n++ {

@@ -193,7 +193,7 @@ func TestAnchorIsTheEndOfTheText(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
 		var s Splice
-		s.Reset(retriedReasons, 1<<20)
+		s.Reset(Form{}, retriedReasons, 1<<20)
 		s.Take(nil, Event{Data: []byte(say(text))})
 		if got := string(s.Anchor()); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)

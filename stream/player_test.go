@@ -22,7 +22,7 @@ type player struct {
 
 func newPlayer() *player {
 	p := &player{}
-	p.s.Reset(retriedReasons, 1<<20)
+	p.s.Reset(Form{}, retriedReasons, 1<<20)
 	return p
 }
 

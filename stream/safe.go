@@ -66,6 +66,34 @@ func AppendEvent(dst, payload []byte) []byte {
 	return append(dst, eventEnd...)
 }
 
+// appendElement appends payload, a JSON text, as an element of an array. Line
+// breaks may stand in it; inside strings JSON forbids what is escaped here.
+func appendElement(dst, payload []byte) []byte {
+	if plain, _ := plainBytes(payload); plain {
+		return append(dst, payload...)
+	}
+	// Slow path.
+	inString := false
+	for i := 0; i < len(payload); i++ {
+		c := payload[i]
+		switch {
+		case inString && c == '\\' && i+1 < len(payload) && payload[i+1] >= ' ':
+			dst = append(dst, c, payload[i+1])
+			i++
+		case inString && c == '\\':
+			// What JSON knows no escape for loses the backslash only.
+		case inString && c < ' ':
+			dst = appendEscapedByte(dst, c)
+		default:
+			if c == '"' {
+				inString = !inString
+			}
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
 // appendOneLine is the slow path of AppendEvent.
 func appendOneLine(dst, payload []byte) []byte {
 	inString := false

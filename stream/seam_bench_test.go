@@ -26,7 +26,7 @@ func transcripts(n int) map[string]string {
 
 // seamWork finds a seam in text that comes in one-letter events.
 func seamWork(s *Splice, transcript []byte, pieces [][]byte) {
-	s.Reset(retriedReasons, 4<<20)
+	s.Reset(Form{}, retriedReasons, 4<<20)
 	s.Take(nil, Event{Data: transcript})
 	s.NextAttempt()
 	s.Anchor()

@@ -13,6 +13,8 @@ package stream
 //
 // A Splice is reused: Reset makes it ready for another answer.
 type Splice struct {
+	form       Form
+	open       bool // an event was written, and the end was not
 	reasons    *Reasons
 	transcript Transcript
 	chunk      Chunk
@@ -53,9 +55,9 @@ type attemptState struct {
 	usage     Usage
 }
 
-// Reset makes the Splice ready for another answer, with at most maxTranscript
-// bytes of text remembered.
-func (s *Splice) Reset(reasons *Reasons, maxTranscript int) {
+// Reset makes the Splice ready for another answer in the given form, with at
+// most maxTranscript bytes of text remembered.
+func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 	t, tr, held, id, version, token, j := s.tally, s.transcript, s.held[:0], s.responseID[:0], s.version[:0], s.token[:0], s.join
 	if cap(held) > maxKept {
 		held = nil
@@ -63,7 +65,7 @@ func (s *Splice) Reset(reasons *Reasons, maxTranscript int) {
 	t.reset()
 	tr.Reset(maxTranscript)
 	j.reset()
-	*s = Splice{reasons: reasons, transcript: tr, held: held, tally: t, responseID: id, version: version, token: token, join: j}
+	*s = Splice{form: form, chunk: Chunk{Dialect: form.Dialect}, reasons: reasons, transcript: tr, held: held, tally: t, responseID: id, version: version, token: token, join: j}
 	s.attempt.usage = noUsage
 }
 
@@ -215,7 +217,8 @@ func (s *Splice) hold(first bool) {
 // answer follows: some gateways write STOP into every event.
 func (s *Splice) release(dst []byte) []byte {
 	if s.attempt.empty {
-		dst = append(dst, s.held...)
+		n := len(dst)
+		dst = s.opened(append(dst, s.held...), n)
 		s.held = s.held[:0]
 		s.attempt.empty = false
 		s.attempt.sloppy = true
@@ -228,7 +231,7 @@ func (s *Splice) release(dst []byte) []byte {
 func (s *Splice) deliver(dst, text []byte) []byte {
 	c, a := &s.chunk, &s.attempt
 	n := len(dst)
-	dst = s.appendChunk(dst)
+	dst = s.opened(s.appendChunk(dst), n)
 	if a.finished && c.Kinds&Answer != 0 {
 		a.sloppy = true
 		a.finished = false

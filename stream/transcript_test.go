@@ -19,7 +19,7 @@ func TestTranscriptKeepsEscapesAsTheyCame(t *testing.T) {
 
 func TestTranscriptThatOverflowsIsGoneAndTheStreamGoesOn(t *testing.T) {
 	p := newPlayer()
-	p.s.Reset(retriedReasons, 10)
+	p.s.Reset(Form{}, retriedReasons, 10)
 	stream := sse(say("12345"), say("67890"))
 	v := p.play(t, stream)
 	if v != Cut || p.s.Transcript().Full() || p.transcript() != "1234567890" {
@@ -27,7 +27,7 @@ func TestTranscriptThatOverflowsIsGoneAndTheStreamGoesOn(t *testing.T) {
 	}
 	more := sse(say("1"), say("2"), sayEnd("3", "STOP"))
 	p = newPlayer()
-	p.s.Reset(retriedReasons, 10)
+	p.s.Reset(Form{}, retriedReasons, 10)
 	v = p.play(t, stream+more)
 	tr := p.s.Transcript()
 	if v != Complete || !tr.Full() || tr.Len() != 0 || len(tr.Raw()) != 0 {
@@ -44,7 +44,7 @@ func TestTranscriptThatOverflowsIsGoneAndTheStreamGoesOn(t *testing.T) {
 	if !tr.Full() || p.s.Spent() < 0 {
 		t.Errorf("full %t, spent %d", tr.Full(), p.s.Spent())
 	}
-	p.s.Reset(retriedReasons, 10)
+	p.s.Reset(Form{}, retriedReasons, 10)
 	if tr.Full() || tr.Len() != 0 {
 		t.Error("full after Reset")
 	}
@@ -53,12 +53,12 @@ func TestTranscriptThatOverflowsIsGoneAndTheStreamGoesOn(t *testing.T) {
 func TestTranscriptResetGivesALargeBufferBack(t *testing.T) {
 	p := newPlayer()
 	p.play(t, sse(say(strings.Repeat("x", maxKept+1))))
-	p.s.Reset(retriedReasons, 1<<20)
+	p.s.Reset(Form{}, retriedReasons, 1<<20)
 	if p.s.Transcript().raw != nil {
 		t.Error("kept")
 	}
 	p.play(t, sse(say("small")))
-	p.s.Reset(retriedReasons, 1<<20)
+	p.s.Reset(Form{}, retriedReasons, 1<<20)
 	if p.s.Transcript().raw == nil {
 		t.Error("a small buffer was dropped")
 	}

@@ -1,0 +1,82 @@
+package stream
+
+// Framing is how the events of an answer are set apart.
+type Framing uint8
+
+const (
+	// SSE: server-sent events, each "data: ", one line of JSON, CR LF CR LF.
+	SSE Framing = iota
+	// Array: the elements of one JSON array, as streamGenerateContent writes
+	// them without alt=sse.
+	Array
+)
+
+// Dialect is what the payload of an event looks like.
+type Dialect uint8
+
+const (
+	// Native: a GenerateContentResponse.
+	Native Dialect = iota
+	// Wrapped: a GenerateContentResponse as the member "response" of an
+	// object, as the v1internal endpoint sends it.
+	Wrapped
+)
+
+// Form is the form of an answer, and of the request that asks for it: one for
+// each surface of the API. The zero value is the native stream of events.
+type Form struct {
+	Framing Framing
+	Dialect Dialect
+}
+
+// between stands between two elements of an array, as the API writes it.
+const between = ",\r\n"
+
+// append appends payload as an event that follows another.
+func (f Form) append(dst, payload []byte) []byte {
+	// Fast path.
+	if f.Framing == SSE {
+		return AppendEvent(dst, payload)
+	}
+	dst = append(dst, between...)
+	return append(appendElement(dst, payload), '\n')
+}
+
+// opened makes the event at dst[n:], if there is one, the first of the answer
+// unless there was one before it. Everything that goes to the client passes
+// through it.
+func (s *Splice) opened(dst []byte, n int) []byte {
+	if s.form.Framing == SSE || s.open || len(dst) == n {
+		return dst
+	}
+	s.open = true
+	dst[n] = '['
+	return append(dst[:n+1], dst[n+len(between):]...)
+}
+
+// AppendEnd appends what ends an answer of which something was delivered,
+// after its last event.
+func (s *Splice) AppendEnd(dst []byte) []byte {
+	if s.form.Framing == Array && s.open {
+		s.open = false
+		dst = append(dst, ']')
+	}
+	return dst
+}
+
+// AppendError appends text, an error object as AppendFailure writes it, as an
+// event. The API wraps an error in nothing but the framing.
+func (s *Splice) AppendError(dst, text []byte) []byte {
+	n := len(dst)
+	return s.opened(s.form.append(dst, text), n)
+}
+
+// AppendEcho appends what follows the end of an answer that ended with the
+// error text, in a write of its own some time after it: some clients of event
+// streams see the error only when it comes bare. An array is over at its end.
+func (s *Splice) AppendEcho(dst, text []byte) []byte {
+	if s.form.Framing == SSE {
+		dst = append(dst, text...)
+	}
+	return dst
+}
