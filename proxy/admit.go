@@ -46,12 +46,33 @@ func (e *exchange) admit(ctx *fasthttp.RequestCtx) *refusal {
 }
 
 // form returns the form of the answer that the request asks for. ok tells
-// that it is one that can be healed: a streamGenerateContent that asks for
-// server-sent events.
+// that it is one that can be healed: a streamGenerateContent, of whatever
+// version, project and model.
 func (e *exchange) form() (f stream.Form, ok bool) {
-	return f, string(e.method) == "POST" &&
-		bytes.HasSuffix(e.path, []byte(":streamGenerateContent")) &&
-		routing.QueryHas(e.query, "alt", "sse")
+	model, action := e.model()
+	if string(action) != "streamGenerateContent" || string(e.method) != "POST" {
+		return f, false
+	}
+	if string(model) == "v1internal" {
+		f.Dialect = stream.Wrapped
+	}
+	f.Framing, ok = e.framing()
+	return f, ok
+}
+
+// framing returns the framing that the query asks for: alt, or $alt as
+// Google's generated clients write it. Other values than sse and json are not
+// of a stream that can be read.
+func (e *exchange) framing() (f stream.Framing, ok bool) {
+	if routing.QueryHas(e.query, "alt", "sse") || routing.QueryHas(e.query, "$alt", "sse") {
+		return stream.SSE, true
+	}
+	alt, _ := routing.QueryValue(e.query, "alt")
+	if len(alt) == 0 {
+		alt, _ = routing.QueryValue(e.query, "$alt")
+	}
+	// $alt may go on after a semicolon: json;enum-encoding=int.
+	return stream.Array, len(alt) == 0 || bytes.HasPrefix(alt, []byte("json"))
 }
 
 // heals tells whether the settings and the client want answers healed.
@@ -63,9 +84,13 @@ func (e *exchange) heals() bool {
 // for the log: "…/models/MODEL:ACTION". Both are empty for other paths.
 func (e *exchange) model() (model, action []byte) {
 	last := e.path[bytes.LastIndexByte(e.path, '/')+1:]
-	model, action, ok := bytes.Cut(last, []byte(":"))
-	if !ok {
+	i, n := bytes.LastIndexByte(last, ':'), 1
+	if i < 0 {
+		// Some clients encode the colon.
+		i, n = max(bytes.LastIndex(last, []byte("%3A")), bytes.LastIndex(last, []byte("%3a"))), 3
+	}
+	if i < 0 {
 		return nil, nil
 	}
-	return model, action
+	return last[:i], last[i+n:]
 }

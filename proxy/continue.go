@@ -202,6 +202,9 @@ func takesPrefill(model string) bool {
 }
 
 func (h *healer) modelName() string {
+	if len(h.request.Model) > 0 {
+		return string(h.request.Model)
+	}
 	model, _ := h.e.model()
 	return string(model)
 }

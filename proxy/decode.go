@@ -4,14 +4,47 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+
+	"gemini-resilient-proxy/stream"
 )
 
-// isEventStream tells whether a response claims to be server-sent events. One
-// without a type gets the benefit of the doubt.
-func isEventStream(contentType []byte) bool {
+// claim is what a response says that its body is.
+type claim uint8
+
+const (
+	claimsOther claim = iota
+	claimsNothing
+	claimsEvents
+	claimsJSON
+	claimsLines // of JSON
+)
+
+// claimOf reads a Content-Type.
+func claimOf(contentType []byte) claim {
 	t, _, _ := bytes.Cut(contentType, []byte(";"))
 	t = bytes.TrimSpace(t)
-	return len(t) == 0 || bytes.EqualFold(t, []byte("text/event-stream"))
+	var room [32]byte
+	switch string(lower(room[:0], t)) {
+	case "":
+		return claimsNothing
+	case "text/event-stream":
+		return claimsEvents
+	case "application/json":
+		return claimsJSON
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+		"application/json-seq", "application/stream+json":
+		return claimsLines
+	}
+	return claimsOther
+}
+
+// typeOf returns the content type of an answer in framing f, and whether one
+// that came with the claim c is as good.
+func typeOf(f stream.Framing, c claim) (name string, good bool) {
+	if f == stream.Array {
+		return jsonType, c == claimsJSON
+	}
+	return "text/event-stream", c == claimsEvents
 }
 
 // decoded returns the attempt's body without content coding. ok is false for

@@ -91,14 +91,15 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 		}
 		e.refuse(ctx, upstreamFailure(e.group.Name, err))
 	default:
-		e.s.copyResponseHead(&ctx.Response, &h.last.head)
-		e.s.cors.allow(&ctx.Response.Header, e.head.origin)
 		body := h.last.body
 		if h.last.held {
-			ctx.Response.Header.Del(fasthttp.HeaderContentEncoding)
+			h.copyStreamHead(&ctx.Response, &h.last.head)
 			body, _ = h.splice.AppendHeld(nil)
 			body = h.splice.AppendEnd(body)
+		} else {
+			e.s.copyResponseHead(&ctx.Response, &h.last.head)
 		}
+		e.s.cors.allow(&ctx.Response.Header, e.head.origin)
 		ctx.Response.SetBody(body)
 		e.record.status = ctx.Response.StatusCode()
 		e.record.bytes = int64(len(body))

@@ -37,7 +37,7 @@ const (
 // say in hand.
 type healer struct {
 	attempt *attempt // one, used again for each
-	scanner stream.Scanner
+	scanner stream.Reader
 	splice  stream.Splice
 	last    *response // before the commit point: what the upstream said last
 
@@ -53,6 +53,7 @@ type healer struct {
 type healing struct {
 	e      *exchange
 	src    io.Reader // the attempt's body, without content coding
+	form   stream.Form
 	ledger routing.Ledger
 	phase  phase
 
@@ -68,6 +69,7 @@ type healing struct {
 	diverged     int            // continuations that contradicted what was delivered
 
 	in         inbox // what was read of the attempt and is not consumed
+	unproven   bool  // the body may yet turn out not to be a stream
 	early      []byte
 	out        []byte // a frame: what the client gets next; nil while there is nothing
 	outMem     *buffer
@@ -149,12 +151,12 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	h.e, h.body = e, buf
 	h.attempt.e = e
 	h.frame()
-	form, _ := e.form()
-	h.splice.Reset(form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
-	h.request, h.readable = stream.ParseRequest(buf.B)
+	h.form, _ = e.form()
+	h.splice.Reset(h.form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	if h.request.HasKey {
 		buf.B = stream.AppendWithoutKey(nil, buf.B)
-		h.request, h.readable = stream.ParseRequest(buf.B)
+		h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	}
 	return h
 }
@@ -182,8 +184,7 @@ func (h *healer) open(ctx *fasthttp.RequestCtx) {
 	case h.pending():
 		h.commit(ctx, &h.attempt.head)
 	case h.phase == phasePass:
-		r := &relayed{e: h.e, a: h.attempt, done: h.finish, judged: true}
-		r.respond(ctx)
+		h.passOn(ctx)
 	case h.phase == phaseGone:
 		h.e.abandon(ctx)
 		h.release()
@@ -195,8 +196,7 @@ func (h *healer) open(ctx *fasthttp.RequestCtx) {
 // commit gives fasthttp the head of the response and itself as the body.
 func (h *healer) commit(ctx *fasthttp.RequestCtx, head *fasthttp.ResponseHeader) {
 	e, resp := h.e, &ctx.Response
-	e.s.copyResponseHead(resp, head)
-	resp.Header.Del(fasthttp.HeaderContentEncoding)
+	h.copyStreamHead(resp, head)
 	// A proxy in front that buffers would undo the streaming.
 	resp.Header.Set("X-Accel-Buffering", "no")
 	e.s.cors.allow(&resp.Header, e.head.origin)

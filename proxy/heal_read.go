@@ -11,7 +11,10 @@ import (
 // read takes the events that have come, and reads more when there are none.
 func (h *healer) read() {
 	v, payload := h.met, h.metIn
-	if v == stream.More {
+	switch {
+	case h.unproven && !h.proves():
+		return
+	case v == stream.More && !h.unproven:
 		v, payload = h.take()
 	}
 	if h.met, h.metIn = stream.More, nil; v != stream.More {

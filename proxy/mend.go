@@ -54,11 +54,20 @@ func (h *healer) head() {
 	a := h.attempt
 	code := a.head.StatusCode()
 	src, known := decoded(a)
-	switch {
-	case code == 200 && known && isEventStream(a.head.ContentType()):
+	c := claimOf(a.head.ContentType())
+	if code == 200 && known && c != claimsOther {
 		h.src = src
 		a.body.waitUntil = h.waitUntil
+		h.unproven = c == claimsJSON
 		h.phase = phaseRead
+		return
+	}
+	h.noStream(code)
+}
+
+// noStream decides on a response that is not the stream that was asked for.
+func (h *healer) noStream(code int) {
+	switch {
 	case routing.RetryableStatus(code):
 		h.status(code)
 	case h.continuing:
@@ -70,6 +79,19 @@ func (h *healer) head() {
 		h.e.record.verdict(routing.Final)
 		h.phase = phasePass
 	}
+}
+
+// proves looks at the beginning of a JSON body. It is false when the body is
+// none of a stream, which is then decided on.
+func (h *healer) proves() bool {
+	is, known := h.form.Framing.IsStream(h.in.bytes())
+	if !known {
+		return true
+	}
+	if h.unproven = false; !is {
+		h.noStream(200)
+	}
+	return is
 }
 
 // status records a response that is an error.

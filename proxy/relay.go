@@ -111,7 +111,9 @@ type relayed struct {
 	e      *exchange
 	a      *attempt
 	upload *upload
-	done   func() // called once at the end, in place of e.finish when set
+	src    io.Reader // the body where it is not the attempt's as it is, nil
+	ahead  []byte    // of the body, read already
+	done   func()    // called once at the end, in place of e.finish when set
 	err    error
 	direct bool // the head is on the wire, frames go to the connection
 	shadow *shadow
@@ -140,7 +142,7 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	e.first()
 	e.streaming = true
 	r.shadow = newShadow(e, r.a)
-	size := int(r.a.body.size())
+	size := r.size()
 	if r.a.body.framing == framedByNothing {
 		size = 0
 		if n := r.a.head.ContentLength(); n > 0 && string(e.method) == "HEAD" {
@@ -150,7 +152,8 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	}
 	resp.SetBodyStream(r, size)
 	// What has come already goes out in one segment with the head.
-	resp.ImmediateHeaderFlush = size > len(r.a.body.early) || size < 0 && len(r.a.body.early) == 0
+	there := len(r.ahead) + len(r.a.body.early)
+	resp.ImmediateHeaderFlush = size > there || size < 0 && there == 0
 	r.direct = resp.ImmediateHeaderFlush
 	if r.direct || size < 0 {
 		e.watch()
@@ -169,14 +172,14 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 	defer r.e.s.recovered("relay", &err)
 	buf := getBuffer()
 	defer putBuffer(buf)
-	chunked := r.a.body.size() < 0
+	chunked := r.size() < 0
 	if cap(buf.B) < 32<<10 {
 		buf.B = make([]byte, 0, 32<<10)
 	}
 	const tail = 2 // room for the CR LF of a frame
 	for {
 		room := buf.B[:cap(buf.B)-tail]
-		m, err := r.a.body.Read(room[frameRoom:])
+		m, err := r.read(room[frameRoom:])
 		if m > 0 {
 			n += int64(m)
 			r.e.record.bytes += int64(m)
@@ -202,6 +205,27 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 			return n, err
 		}
 	}
+}
+
+// size returns how much of the body is to come, -1 when it is not known.
+func (r *relayed) size() int {
+	n := int(r.a.body.size())
+	if n < 0 || r.src != nil {
+		return -1
+	}
+	return n + len(r.ahead)
+}
+
+func (r *relayed) read(p []byte) (n int, err error) {
+	switch {
+	case len(r.ahead) > 0:
+		n = copy(p, r.ahead)
+		r.ahead = r.ahead[n:]
+		return n, nil
+	case r.src != nil:
+		return r.src.Read(p)
+	}
+	return r.a.body.Read(p)
 }
 
 // write writes one frame: through fasthttp while the head is still in its

@@ -194,7 +194,7 @@ func requestStream(ctx *fasthttp.RequestCtx) (io.Reader, int) {
 // withoutKey returns body without its top-level apiKey members; body itself
 // when it has none.
 func withoutKey(body []byte) []byte {
-	if r, _ := stream.ParseRequest(body); !r.HasKey {
+	if r, _ := stream.ParseRequest(stream.Native, body); !r.HasKey {
 		return body
 	}
 	return stream.AppendWithoutKey(nil, body)

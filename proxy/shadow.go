@@ -11,7 +11,7 @@ import (
 // would have healed. Nothing of it reaches the client.
 type shadow struct {
 	e       *exchange
-	scanner stream.Scanner
+	scanner stream.Reader
 	splice  stream.Splice
 	in      []byte
 	out     []byte
@@ -31,7 +31,8 @@ func newShadow(e *exchange, a *attempt) *shadow {
 		}
 		return nil
 	}
-	if len(a.head.ContentEncoding()) > 0 || !isEventStream(a.head.ContentType()) {
+	c := claimOf(a.head.ContentType())
+	if len(a.head.ContentEncoding()) > 0 || c == claimsOther || c == claimsJSON && form.Framing != stream.Array {
 		return nil
 	}
 	sh := &shadow{e: e}

@@ -117,6 +117,21 @@ func QueryHas(raw []byte, name, value string) bool {
 	return false
 }
 
+// QueryValue returns the first value of a parameter of this name, as it stands
+// in the query. Only the name is compared after percent-decoding. It does not
+// allocate.
+func QueryValue(raw []byte, name string) (value []byte, ok bool) {
+	for tail := raw; tail != nil; {
+		var part []byte
+		part, tail = cutPart(tail)
+		n, v := cutValue(part)
+		if decodesTo(n, name) {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
 // cutPart returns the part of raw before the first "&" and what follows it,
 // which is nil if part was the last.
 func cutPart(raw []byte) (part, tail []byte) {

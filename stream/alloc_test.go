@@ -14,15 +14,18 @@ func TestNoAllocations(t *testing.T) {
 	}
 	var (
 		sc      Scanner
+		rd      Reader
 		s       Splice
 		c       Chunk
 		out     = make([]byte, 0, 64<<10)
 		text    = make([]byte, 0, 4<<10)
 		payload = []byte(with(say(`Hello \u003cb\u003e, 世界`), firstUsage+","+firstNames))
+		wrapped = []byte(wrap(string(payload))[0])
 		unsafe  = []byte(say("a\u2028b"))
 		fast    = []byte(sse(string(payload), string(payload), string(payload)))
 		slow    = []byte(": ping\n\nid: 1\ndata: {\"a\":\ndata: 1}\n\n{\n\"error\": {}\n}\n")
 		calls   = []byte(candidate(`{"functionCall": {"name": "f","args": {"x": [1,2,{}]}}}`, ending("STOP")))
+		list    = []byte(array(string(payload), string(payload), string(calls)))
 		body    = []byte(`{"a":1,"apiKey":"K","contents":[{"parts":[{"text":"Hi"}]}]}`)
 	)
 	scanAll := func(b []byte) func() {
@@ -37,8 +40,22 @@ func TestNoAllocations(t *testing.T) {
 			sc.Rest(b)
 		}
 	}
+	readAll := func(b []byte) func() {
+		return func() {
+			rd.Reset()
+			for {
+				_, n, ok := rd.Next(b)
+				if b = b[n:]; !ok {
+					break
+				}
+			}
+			rd.Rest(b)
+		}
+	}
 	f("Scanner, fast path", scanAll(fast))
 	f("Scanner, slow path", scanAll(slow))
+	f("Reader", readAll(fast))
+	f("Reader, array", readAll(list))
 	f("Chunk", func() { c.Parse(payload, text) })
 	f("Chunk, call", func() { c.Parse(calls, text) })
 	f("Chunk, malformed", func() { c.Parse(payload[:len(payload)-1], text) })
@@ -48,6 +65,13 @@ func TestNoAllocations(t *testing.T) {
 	f("AppendUnescaped", func() { AppendUnescaped(out, payload) })
 	f("appendReescaped", func() { appendReescaped(out, payload) })
 	f("AppendWithoutKey", func() { AppendWithoutKey(out, body) })
+	f("Splice, an array", func() {
+		s.Reset(Form{Framing: Array, Dialect: Wrapped}, retriedReasons, 1<<20)
+		for range 10 {
+			s.Take(out, Event{Data: wrapped})
+		}
+		s.AppendEnd(out)
+	})
 	f("Splice, an answer", func() {
 		s.Reset(Form{}, retriedReasons, 1<<20)
 		for range 10 {

@@ -113,7 +113,7 @@ func BenchmarkContinuation(b *testing.B) {
 			b.SetBytes(int64(len(body) + len(s.text)))
 			var out []byte
 			for b.Loop() {
-				r, _ := ParseRequest(body)
+				r, _ := ParseRequest(Native, body)
 				out, _ = r.AppendContinuation(out[:0], []byte(s.text), "Go on.", 100)
 			}
 		})

@@ -247,8 +247,8 @@ func (p *chunkParser) candidateMember(name []byte, v int) int {
 	case "content":
 		return p.content(v)
 	case "finishReason":
-		if end = skipValue(p.b, v, 3); end != bad && p.b[v] == '"' && end-v > 2 {
-			p.c.Finish = plainName(p.b[v+1 : end-1])
+		if end = skipValue(p.b, v, 3); end != bad {
+			p.c.Finish = finishName(p.b[v:end])
 		}
 		return end
 	case "index":

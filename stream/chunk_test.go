@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -64,7 +65,13 @@ func TestChunkReadsFinish(t *testing.T) {
 	f(`{"candidates": [{"finishReason": "S\u0054OP"}]}`, "", "STOP", 0)
 	f(`{"candidates": [{"finishReason": null}]}`, "", "", 0)
 	f(`{"candidates": [{"finishReason": ""}]}`, "", "", 0)
-	f(`{"candidates": [{"finishReason": 7}]}`, "", "", 0)
+	// Numbers, as with enum-encoding=int.
+	for n, name := range []string{"", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "6", "7"} {
+		f(fmt.Sprintf(`{"candidates": [{"finishReason": %d}]}`, n), "", name, 0)
+	}
+	f(`{"candidates": [{"finishReason": 12}]}`, "", "12", 0)
+	f(`{"candidates": [{"finishReason": -1}]}`, "", "", 0)
+	f(`{"candidates": [{"finishReason": true}]}`, "", "", 0)
 	// Not the candidate's own.
 	f(`{"finishReason": "STOP","candidates": [{"content": {"finishReason": "STOP"},"x": {"finishReason": "STOP"}}]}`, "", "", 0)
 	f(candidate(`{"functionCall": {"name": "f","args": {"finishReason": "SAFETY","text": "x","parts": [{"text": "y"}]}}}`, ""), "", "", Call)

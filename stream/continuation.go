@@ -29,7 +29,7 @@ func (r *Request) AppendContinuation(dst, transcript []byte, prompt string, spen
 		return dst, ErrNoContents
 	}
 	if r.JSON {
-		free, ok := ParseRequest(r.unconstrained())
+		free, ok := ParseRequest(r.dialect, r.unconstrained())
 		if ok {
 			free.JSON = false
 			return free.AppendContinuation(dst, transcript, prompt, spent)
@@ -122,7 +122,7 @@ func (r *Request) AppendResume(dst, token []byte) []byte {
 		e.replace(r.token, token)
 		return e.append(dst, r.body)
 	}
-	first := skipSpace(r.body, 0) + 1
+	first := r.inner + 1
 	member := append([]byte(`"continuationToken":`), token...)
 	if i := skipSpace(r.body, first); i < len(r.body) && r.body[i] != '}' {
 		member = append(member, ',')

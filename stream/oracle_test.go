@@ -57,8 +57,18 @@ func (s *said) candidate(i int, c map[string]any) {
 	if index := c["index"]; i > 0 || index != nil && index != json.Number("0") {
 		s.kinds |= Several
 	}
-	if f, ok := c["finishReason"].(string); ok && i == 0 {
-		s.finish = f
+	switch f := c["finishReason"].(type) {
+	case string:
+		if i == 0 {
+			s.finish = f
+		}
+	case json.Number:
+		names := map[json.Number]string{"0": "", "1": "STOP", "2": "MAX_TOKENS", "3": "SAFETY", "4": "RECITATION", "5": "OTHER"}
+		if name, ok := names[f]; ok && i == 0 {
+			s.finish = name
+		} else if i == 0 && f[0] != '-' {
+			s.finish = f.String()
+		}
 	}
 	if c["content"] == nil {
 		return

@@ -36,7 +36,7 @@ func (p *player) play(t testing.TB, stream string) Verdict {
 		p.s.Continue(*p.expect)
 		p.expect = nil
 	}
-	var sc Scanner
+	var sc Reader
 	b := []byte(stream)
 	for {
 		ev, n, ok := sc.Next(b)

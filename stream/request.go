@@ -3,12 +3,16 @@ package stream
 // Request is what a generate request says that matters here. It aliases the
 // body that it was read from.
 type Request struct {
+	dialect   Dialect
 	body      []byte
+	inner     int  // offset of the object that has contents
 	contents  span // value of contents
 	settings  span // value of generationConfig
 	maxTokens span // value of its maxOutputTokens
 	token     span // value of continuationToken
 
+	// Model is the model that the body names, where the path does not.
+	Model []byte
 	// Several tells that more than one candidate is asked for.
 	Several bool
 	// JSON tells that the answer is constrained: to be a JSON document, or one
@@ -26,27 +30,48 @@ type Request struct {
 	HasKey bool
 }
 
-// ParseRequest reads body. ok is false when it is not one JSON object; the
-// API then has the better error message.
-func ParseRequest(body []byte) (r Request, ok bool) {
-	r.body = body
-	start := skipSpace(body, 0)
-	end := walkMembers(body, start, func(name []byte, v span) {
-		switch string(name) {
-		case "contents":
-			r.contents = v
-		case "generationConfig", "generation_config":
-			r.config(v)
-		case "continuationToken", "continuation_token":
-			r.Token, r.token = !isNull(body, v.from), v
-		case "apiKey":
+// ParseRequest reads body, which asks in the dialect d. ok is false when it is
+// not one JSON object; the API then has the better error message.
+func ParseRequest(d Dialect, body []byte) (r Request, ok bool) {
+	r.dialect, r.body = d, body
+	r.inner = skipSpace(body, 0)
+	end := walkMembers(body, r.inner, func(name []byte, v span) {
+		switch {
+		case string(name) == "apiKey":
 			r.HasKey = true
 			if len(r.Key) == 0 && body[v.from] == '"' {
 				r.Key = AppendUnescaped(nil, body[v.from+1:v.to-1])
 			}
+		case d == Wrapped:
+			r.wrapper(string(name), v)
+		default:
+			r.member(string(name), v)
 		}
 	})
 	return r, end != bad && skipSpace(body, end) == len(body)
+}
+
+// wrapper takes a member of the object around a request.
+func (r *Request) wrapper(name string, v span) {
+	switch {
+	case name == "model" && r.body[v.from] == '"':
+		r.Model = AppendUnescaped(nil, r.body[v.from+1:v.to-1])
+	case name == "request" && r.body[v.from] == '{':
+		r.inner = v.from
+		walkMembers(r.body, v.from, func(name []byte, v span) { r.member(string(name), v) })
+	}
+}
+
+// member takes a member of a GenerateContentRequest.
+func (r *Request) member(name string, v span) {
+	switch name {
+	case "contents":
+		r.contents = v
+	case "generationConfig", "generation_config":
+		r.config(v)
+	case "continuationToken", "continuation_token":
+		r.Token, r.token = !isNull(r.body, v.from), v
+	}
 }
 
 func (r *Request) config(v span) {

@@ -18,7 +18,7 @@ const (
 func continueTest(t *testing.T) func(body, want string) {
 	return func(body, want string) {
 		t.Helper()
-		r, ok := ParseRequest([]byte(body))
+		r, ok := ParseRequest(Native, []byte(body))
 		if !ok {
 			t.Errorf("%.200s: refused", body)
 			return
@@ -91,7 +91,7 @@ func TestContinuationLowersMaxOutputTokens(t *testing.T) {
 func TestContinuationIsRefused(t *testing.T) {
 	f := func(body string, want error) {
 		t.Helper()
-		r, _ := ParseRequest([]byte(body))
+		r, _ := ParseRequest(Native, []byte(body))
 		got, err := r.AppendContinuation([]byte("x"), []byte("so far"), "go on", 10)
 		if !errors.Is(err, want) || string(got) != "x" {
 			t.Errorf("%s: %q, %v, want %v", body, got, err, want)
@@ -109,13 +109,13 @@ func TestContinuationIsRefused(t *testing.T) {
 
 func TestRequestIsOneObject(t *testing.T) {
 	for _, body := range []string{"", " ", "null", "[]", `"a"`, "{", `{"contents":[}`, `{"contents":[]}x`, `{"a":1,}`, `{}{}`, "\ufeff{}"} {
-		if _, ok := ParseRequest([]byte(body)); ok {
+		if _, ok := ParseRequest(Native, []byte(body)); ok {
 			t.Errorf("%s: taken", body)
 		}
 	}
 	whole := `{"contents":[{"parts":[{"text":"a\"\\"}]}],"generationConfig":{"maxOutputTokens":100},"apiKey":"K"}`
 	for cut := range whole {
-		if _, ok := ParseRequest([]byte(whole[:cut])); ok {
+		if _, ok := ParseRequest(Native, []byte(whole[:cut])); ok {
 			t.Errorf("%s: taken", whole[:cut])
 		}
 	}
@@ -124,7 +124,7 @@ func TestRequestIsOneObject(t *testing.T) {
 func TestRequestSays(t *testing.T) {
 	f := func(body string, several, isJSON, token bool, key string, hasKey bool) {
 		t.Helper()
-		r, ok := ParseRequest([]byte(body))
+		r, ok := ParseRequest(Native, []byte(body))
 		if !ok || r.Several != several || r.JSON != isJSON || r.Token != token || string(r.Key) != key || r.HasKey != hasKey {
 			t.Errorf("%s: %t, several %t, JSON %t, token %t, key %q, %t", body, ok, r.Several, r.JSON, r.Token, r.Key, r.HasKey)
 		}
@@ -181,7 +181,7 @@ type generateRequest struct {
 
 func continued(t testing.TB, body string, transcript []byte, prompt string) (got generateRequest) {
 	t.Helper()
-	r, ok := ParseRequest([]byte(body))
+	r, ok := ParseRequest(Native, []byte(body))
 	if !ok {
 		t.Fatalf("%s: refused", body)
 	}

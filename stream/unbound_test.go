@@ -10,7 +10,7 @@ func TestContinuationIsNotHeldToAFormat(t *testing.T) {
 	f := func(settings, want string) {
 		t.Helper()
 		body := `{"contents": [1],"generationConfig": ` + settings + `,"x": 1.0e5}`
-		r, ok := ParseRequest([]byte(body))
+		r, ok := ParseRequest(Native, []byte(body))
 		got, err := r.AppendContinuation(nil, []byte("so"), "go on", 10)
 		want = `{"contents": [1,` + turns + `],"generationConfig": ` + want + `,"x": 1.0e5}`
 		if !ok || err != nil || string(got) != want || !json.Valid(got) {
@@ -32,13 +32,13 @@ func TestContinuationIsNotHeldToAFormat(t *testing.T) {
 	f(`{"responseMimeType": null,"responseSchema": null}`, `{"responseMimeType": null,"responseSchema": null}`)
 
 	// Without a prompt the model's words are the last.
-	r, _ := ParseRequest([]byte(`{"contents": [],"generationConfig": {"responseSchema": {}}}`))
+	r, _ := ParseRequest(Native, []byte(`{"contents": [],"generationConfig": {"responseSchema": {}}}`))
 	got, err := r.AppendContinuation(nil, []byte(`s\ud83d`), "", 0)
 	if want := `{"contents": [{"role":"model","parts":[{"text":"s` + "\ufffd" + `"}]}],"generationConfig": {}}`; string(got) != want || err != nil {
 		t.Errorf("%s, %v, want %s", got, err, want)
 	}
 	// Settings that come twice, of which an API may take either.
-	r, _ = ParseRequest([]byte(`{"contents": [],"generationConfig": {"responseSchema": {}},"generation_config": {"responseSchema": {}}}`))
+	r, _ = ParseRequest(Native, []byte(`{"contents": [],"generationConfig": {"responseSchema": {}},"generation_config": {"responseSchema": {}}}`))
 	if got, err = r.AppendContinuation(nil, []byte(`s`), "", 0); err != nil || !json.Valid(got) {
 		t.Errorf("%s, %v", got, err)
 	}
@@ -47,7 +47,7 @@ func TestContinuationIsNotHeldToAFormat(t *testing.T) {
 func TestResumeNamesTheToken(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
-		r, ok := ParseRequest([]byte(body))
+		r, ok := ParseRequest(Native, []byte(body))
 		if got := r.AppendResume(nil, []byte(`"dA=="`)); !ok || string(got) != want || !json.Valid(got) {
 			t.Errorf("%s:\n got %s\nwant %s", body, got, want)
 		}

@@ -53,6 +53,26 @@ func NewReasons(retried []string) *Reasons {
 	return r
 }
 
+// numberedFinishes are the names of the numbers that finishReason has under
+// $alt=json;enum-encoding=int, as far as the Gemini API and Vertex AI agree.
+// Zero is the default and says nothing.
+var numberedFinishes = [...][]byte{nil, []byte("STOP"), []byte("MAX_TOKENS"), []byte("SAFETY"), []byte("RECITATION"), []byte("OTHER")}
+
+// finishName returns the name that the value of finishReason stands for, nil
+// for none. A number that has no name here stands for itself: a reason that
+// is not known. The result may alias value.
+func finishName(value []byte) []byte {
+	switch c := value[0]; {
+	case c == '"' && len(value) > 2:
+		return plainName(value[1 : len(value)-1])
+	case c < '0' || c > '9':
+		return nil
+	case len(value) == 1 && int(c-'0') < len(numberedFinishes):
+		return numberedFinishes[c-'0']
+	}
+	return value
+}
+
 // natural tells whether finish is an end that a client asked for or must
 // handle itself.
 func natural(finish []byte) bool {

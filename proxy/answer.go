@@ -1,0 +1,31 @@
+package proxy
+
+import (
+	"github.com/valyala/fasthttp"
+)
+
+// copyStreamHead gives the client the head of a stream, with the content type
+// of the framing that it is written in.
+func (h *healer) copyStreamHead(resp *fasthttp.Response, head *fasthttp.ResponseHeader) {
+	h.e.s.copyResponseHead(resp, head)
+	resp.Header.Del(fasthttp.HeaderContentEncoding)
+	if name, good := typeOf(h.form.Framing, claimOf(head.ContentType())); !good {
+		resp.Header.SetContentType(name)
+	}
+}
+
+// passOn relays a response that is final and no stream, with what was read of
+// it to find that out.
+func (h *healer) passOn(ctx *fasthttp.RequestCtx) {
+	a := h.attempt
+	r := &relayed{e: h.e, a: a, done: h.finish, judged: true, ahead: h.in.bytes()}
+	if a.body.waitUntil != nil {
+		a.body.waitUntil = nil
+		if isDecoder(h.src) {
+			// What was read is decoded already.
+			r.src = h.src
+			a.head.Del(fasthttp.HeaderContentEncoding)
+		}
+	}
+	r.respond(ctx)
+}
