@@ -158,6 +158,7 @@ func newHealer(e *exchange, buf *buffer) *healer {
 		buf.B = stream.AppendWithoutKey(nil, buf.B)
 		h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	}
+	e.record.model = clip(h.request.Model)
 	return h
 }
 

@@ -93,7 +93,7 @@ func cutOutcome(err error) routing.Outcome {
 func (h *healer) failed(payload []byte) {
 	f := h.splice.Failure()
 	h.told, h.hasTold = f.Delay, f.HasDelay
-	h.last.failure(f.Code, payload)
+	h.last.failure(f.Code, h.form.Framing.AppendErrorBody(nil, payload))
 	if routing.RetryableStatus(f.Code) {
 		h.broke(routing.StreamError, nil)
 		return

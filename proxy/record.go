@@ -34,6 +34,7 @@ type record struct {
 	healed   bool
 	wasted   int64 // tokens of attempts of which nothing was delivered
 	gaveUp   string
+	model    string // that the body names, where the path has none
 	note     string // why the proxy itself answered or ended the exchange
 }
 
@@ -69,6 +70,9 @@ func clip(b []byte) string { return string(b[:min(len(b), maxLogged)]) }
 // refuse makes r the response and its message the exchange's note.
 func (e *exchange) refuse(ctx *fasthttp.RequestCtx, r *refusal) {
 	writeFailure(ctx, r.status, r.message)
+	if f, ok := e.form(); ok {
+		ctx.Response.SetBody(f.Framing.AppendErrorBody(nil, ctx.Response.Body()))
+	}
 	e.s.cors.allow(&ctx.Response.Header, e.head.origin)
 	e.record.status = r.status
 	e.record.note = r.message
@@ -131,6 +135,9 @@ func (s *Server) logRequest(e *exchange, level slog.Level) {
 		group = e.group.Name
 	}
 	model, action := e.model()
+	if r.model != "" {
+		model = []byte(r.model)
+	}
 	e.attrs = append(e.attrs[:0],
 		slog.String("kind", kindNames[r.kind]),
 		slog.String("method", clip(e.method)),

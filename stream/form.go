@@ -1,5 +1,7 @@
 package stream
 
+import "bytes"
+
 // Framing is how the events of an answer are set apart.
 type Framing uint8
 
@@ -40,6 +42,18 @@ func (f Form) append(dst, payload []byte) []byte {
 	}
 	dst = append(dst, between...)
 	return append(appendElement(dst, payload), '\n')
+}
+
+// AppendErrorBody appends the body of an answer that is an error and nothing
+// else. text is the error object; where an array was asked for, the API makes
+// it the only element of one.
+func (f Framing) AppendErrorBody(dst, text []byte) []byte {
+	if f == Array && !bytes.HasPrefix(text, []byte{'['}) {
+		dst = append(dst, '[')
+		dst = append(dst, bytes.TrimRight(text, "\r\n")...)
+		return append(dst, "\n]"...)
+	}
+	return append(dst, text...)
 }
 
 // opened makes the event at dst[n:], if there is one, the first of the answer

@@ -129,6 +129,19 @@ func TestWrappedVerdicts(t *testing.T) {
 	f(Cut, sse(`{"other": `+sayEnd("a", "STOP")+`}`))
 }
 
+func TestErrorBodyHasTheFraming(t *testing.T) {
+	f := func(framing Framing, text, want string) {
+		t.Helper()
+		if got := string(framing.AppendErrorBody(nil, []byte(text))); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	f(SSE, "{}\n", "{}\n")
+	f(Array, "{}\n", "[{}\n]")
+	f(Array, "{}", "[{}\n]")
+	f(Array, "[{}\n]\n", "[{}\n]\n")
+}
+
 func TestWhatTheProxyAddsHasTheForm(t *testing.T) {
 	const end = `{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "STOP","index": 0}],` +
 		`"usageMetadata": {"promptTokenCount": 0,"candidatesTokenCount": 0,"totalTokenCount": 0}}`
