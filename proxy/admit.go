@@ -53,7 +53,7 @@ func (e *exchange) form() (f stream.Form, ok bool) {
 	if string(action) != "streamGenerateContent" || string(e.method) != "POST" {
 		return f, false
 	}
-	if string(model) == "v1internal" {
+	if bytes.HasPrefix(model, []byte("v1internal")) {
 		f.Dialect = stream.Wrapped
 	}
 	f.Framing, ok = e.framing()

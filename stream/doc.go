@@ -1,5 +1,5 @@
 // Package stream knows the bytes of a Gemini answer and nothing else: it cuts
-// server-sent events out of a byte stream, reads what one event says, keeps
+// events out of a byte stream, be they server-sent or elements of an array, reads what one event says, keeps
 // the record of what a client was given, decides whether an answer is
 // complete, and writes the request that asks a model to go on.
 //
@@ -8,7 +8,8 @@
 //
 // The life of one event:
 //
-//	Scanner.Next   cuts one event out of the bytes read so far (aliases them)
+//	Reader.Next    cuts one event out of the bytes read so far (aliases them),
+//	               by a Scanner or an ArrayScanner
 //	Chunk.Parse    one pass over its JSON: finish, text, parts, usage, error
 //	Splice.Take    decides: deliver, hold back, or call the attempt over
 //	               and appends to the outgoing bytes what the client may see
@@ -27,6 +28,9 @@
 //	Splice.Settle          ends the holding when it has lasted long enough
 //	Splice.AppendHeld      when there is nothing more to try: the held event,
 //	                       else AppendFailure, the error that clients notice
+//
+// A Form says what all of that looks like on the wire; it is picked once, from
+// the request, and given to Splice.Reset and ParseRequest.
 //
 // States of a Splice:
 //
