@@ -4,6 +4,19 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// commit gives fasthttp the head of the response and itself as the body.
+func (h *healer) commit(ctx *fasthttp.RequestCtx, head *fasthttp.ResponseHeader) {
+	e, resp := h.e, &ctx.Response
+	h.copyStreamHead(resp, head)
+	// A proxy in front that buffers would undo the streaming.
+	resp.Header.Set("X-Accel-Buffering", "no")
+	e.s.cors.allow(&resp.Header, e.head.origin)
+	e.record.status = resp.StatusCode()
+	e.streaming = true
+	h.committed = true
+	resp.SetBodyStream(h, -1)
+}
+
 // copyStreamHead gives the client the head of a stream, with the content type
 // of the framing that it is written in.
 func (h *healer) copyStreamHead(resp *fasthttp.Response, head *fasthttp.ResponseHeader) {

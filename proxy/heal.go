@@ -194,19 +194,6 @@ func (h *healer) open(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// commit gives fasthttp the head of the response and itself as the body.
-func (h *healer) commit(ctx *fasthttp.RequestCtx, head *fasthttp.ResponseHeader) {
-	e, resp := h.e, &ctx.Response
-	h.copyStreamHead(resp, head)
-	// A proxy in front that buffers would undo the streaming.
-	resp.Header.Set("X-Accel-Buffering", "no")
-	e.s.cors.allow(&resp.Header, e.head.origin)
-	e.record.status = resp.StatusCode()
-	e.streaming = true
-	h.committed = true
-	resp.SetBodyStream(h, -1)
-}
-
 // SupportsBodyWriteTo tells fasthttp to call WriteTo.
 func (h *healer) SupportsBodyWriteTo() bool { return true }
 

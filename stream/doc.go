@@ -1,7 +1,8 @@
 // Package stream knows the bytes of a Gemini answer and nothing else: it cuts
-// events out of a byte stream, be they server-sent or elements of an array, reads what one event says, keeps
-// the record of what a client was given, decides whether an answer is
-// complete, and writes the request that asks a model to go on.
+// events out of a byte stream, be they server-sent or elements of an array,
+// reads what one event says, keeps the record of what a client was given,
+// decides whether an answer is complete, and writes the request that asks a
+// model to go on.
 //
 // It has no network, no clock, no goroutine and no log. Bytes go in, bytes
 // and verdicts come out; package proxy moves them.
