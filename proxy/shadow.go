@@ -16,6 +16,9 @@ type shadow struct {
 	in      []byte
 	out     []byte
 	over    bool // the answer is decided on
+
+	framing  stream.Framing
+	unproven bool // the body may yet turn out not to be a stream
 }
 
 // newShadow returns a shadow for the response of a, nil when there is nothing
@@ -32,10 +35,10 @@ func newShadow(e *exchange, a *attempt) *shadow {
 		return nil
 	}
 	c := claimOf(a.head.ContentType())
-	if len(a.head.ContentEncoding()) > 0 || c == claimsOther || c == claimsJSON && form.Framing != stream.Array {
+	if len(a.head.ContentEncoding()) > 0 || c == claimsOther {
 		return nil
 	}
-	sh := &shadow{e: e}
+	sh := &shadow{e: e, framing: form.Framing, unproven: c == claimsJSON}
 	sh.splice.Reset(form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
 	return sh
 }
@@ -54,6 +57,12 @@ func (sh *shadow) take(p []byte) {
 		return
 	}
 	sh.in = append(sh.in, p...)
+	if sh.unproven {
+		is, known := sh.framing.IsStream(sh.in)
+		if sh.unproven, sh.over = !known, known && !is; !is {
+			return
+		}
+	}
 	for {
 		ev, n, ok := sh.scanner.Next(sh.in)
 		if ok {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gemini-resilient-proxy/bench/upstream"
+	"gemini-resilient-proxy/proxy"
 )
 
 // What is no stream is passed on as it is, whatever pieces it comes in.
@@ -132,4 +133,22 @@ func TestEnumerationsAsNumbers(t *testing.T) {
 	f(1, number(2), of(saying(first, number(2))))
 	f(2, number(1), of(firstItem, saying("", number(3))), of(saying(second, number(1))))
 	f(1, number(12), of(saying(first, number(12))))
+}
+
+// HEAL=shadow counts on every surface, and touches nothing.
+func TestShadowSeesEverySurface(t *testing.T) {
+	quiet := func(cfg *proxy.Config) { cfg.Heal = "shadow" }
+	surfaces(t, quiet, func(t *testing.T, s *scene) {
+		script := s.w.script(s.f, beginning(saying("", ending("SAFETY")))...)
+		s.up.SetHandler(upstream.Always(script))
+		want := s.send(s.up.URL()+s.f.target, s.f.request(s.body))
+		s.up.Reset()
+		a := s.ask(s.f.target, s.f.request(s.body))
+		if a.err != nil || a.body != want.body || s.up.Count() != 1 {
+			t.Errorf("%v %q, want %q", a.err, a.body, want.body)
+		}
+		if got := s.logged(1, "verdicts"); got != "finish,natural" {
+			t.Errorf("verdicts %v", got)
+		}
+	})
 }

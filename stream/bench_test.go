@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -46,6 +47,34 @@ func BenchmarkScanner(b *testing.B) {
 	// The same bytes per event must take the same time however many there are.
 	run("loneCR/events=100", []byte(strings.Repeat("data: 1\r\r", 100)), 1<<20)
 	run("loneCR/events=10000", []byte(strings.Repeat("data: 1\r\r", 10_000)), 1<<20)
+}
+
+func BenchmarkArrayScanner(b *testing.B) {
+	run := func(name string, input []byte, piece int) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(input)))
+			var sc ArrayScanner
+			for b.Loop() {
+				sc.Reset()
+				for from, to := 0, 0; to < len(input); {
+					to = min(to+piece, len(input))
+					for ok := true; ok; {
+						var n int
+						_, n, ok = sc.Next(input[from:to])
+						from += n
+					}
+				}
+			}
+		})
+	}
+	for _, s := range sizes {
+		run(s.name, []byte(array(event(s.text))), 1<<20)
+	}
+	// A byte must cost the same whatever the element's size.
+	for _, size := range []int{1 << 20, 4 << 20} {
+		run("pieces=512/size="+strconv.Itoa(size), []byte(array(event(strings.Repeat("QUJD", size/4)))), 512)
+	}
 }
 
 func BenchmarkChunk(b *testing.B) {
