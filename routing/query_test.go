@@ -167,3 +167,18 @@ func FuzzSplitQuery(f *testing.F) {
 		}
 	})
 }
+
+func TestQueryValueIsTheFirstAsItStands(t *testing.T) {
+	f := func(raw, name, want string, ok bool) {
+		t.Helper()
+		if got, has := QueryValue([]byte(raw), name); string(got) != want || has != ok {
+			t.Errorf("%q of %q: %q %t, want %q %t", name, raw, got, has, want, ok)
+		}
+	}
+	f("", "alt", "", false)
+	f("a=1&alt=json&alt=sse", "alt", "json", true)
+	f("%61lt=%6a", "alt", "%6a", true)
+	f("%24alt=json;x=1", "$alt", "json;x=1", true)
+	f("alt", "alt", "", true)
+	f("alto=1&ALT=2", "alt", "", false)
+}
