@@ -47,7 +47,7 @@ func TestDefaultConfig(t *testing.T) {
 		ContinuePrompt: "Your previous message was cut off before it was complete. Continue it: first repeat its last words, " +
 			"given between the marks, exactly as they are, then go straight on from there. <<<{anchor}>>> " +
 			"Write nothing before or between, no marks, no introduction, no apology, no comment, and keep the same language, style and formatting.",
-		CORSAllowOrigin: "*", LogFormat: "text", Heal: "on", ContinueMode: "auto",
+		CORSAllowOrigin: "*", LogFormat: "text", AccessLog: "all", Heal: "on", ContinueMode: "auto",
 	}
 	got := DefaultConfig()
 	if !reflect.DeepEqual(got, want) {
@@ -71,7 +71,7 @@ func TestLoadConfigFull(t *testing.T) {
 		ClientHeaderTimeout: 4 * time.Second, ClientStallTimeout: 5 * time.Second, StreamDeadline: time.Hour,
 		MaxHeaderBytes: 8192, MaxBodyBytes: 2048, MaxTranscriptBytes: 4096,
 		RetryFinishReasons: []string{"SAFETY", "NO_IMAGE"}, ContinuePrompt: "Go on.\nFrom there.",
-		CORSAllowOrigin: "https://app.example,http://localhost:3000", DebugMode: true, LogFormat: "json",
+		CORSAllowOrigin: "https://app.example,http://localhost:3000", DebugMode: true, LogFormat: "json", AccessLog: "problems",
 		Heal: "shadow", ContinueMode: "prefill", ChaosCutAfter: 3,
 	}
 	got, err := LoadConfig("testdata/config/full.yaml", envOf())

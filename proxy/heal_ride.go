@@ -50,6 +50,9 @@ func (h *healer) carried(fd uintptr) {
 // carriedBoth waits for the end of the ride.
 func (h *healer) carriedBoth(fd uintptr) {
 	h.clientFD = fd
+	if h.attempt.link.conn.spaced == nil && !h.drainBuffered() {
+		return
+	}
 	h.rest()
 	if !h.e.s.loops.choose().board(h.ride) {
 		return
@@ -58,6 +61,20 @@ func (h *healer) carriedBoth(fd uintptr) {
 		h.ride.eject()
 	}
 	<-h.ride.wake
+}
+
+// drainBuffered takes what TLS has read already: the descriptor does not tell
+// of it. It is false when the loop is not needed any more.
+func (h *healer) drainBuffered() bool {
+	for {
+		switch h.ready(true) {
+		case nextWait:
+			return true
+		case nextLeave:
+			h.frame()
+			return false
+		}
+	}
 }
 
 // boardable tells whether nothing is to be done but to pass events on.

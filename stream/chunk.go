@@ -67,7 +67,9 @@ type Chunk struct {
 // payload, and returns it. ok is false for what is not one JSON object;
 // transcript then comes back as it was.
 func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
-	*c = Chunk{Dialect: c.Dialect, payload: payload, Usage: noUsage}
+	dialect := c.Dialect
+	*c = Chunk{}
+	c.Dialect, c.payload, c.Usage = dialect, payload, noUsage
 	p := chunkParser{c: c, b: payload, text: transcript}
 	i := skipSpace(payload, 0)
 	if i < len(payload) && payload[i] == '[' {

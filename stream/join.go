@@ -13,20 +13,10 @@ const (
 // join is the seam of the running attempt: the text that is held back, and
 // what is known of how it joins.
 type join struct {
-	mode  joinMode
-	kind  SeamKind
-	text  bool // the attempt continues by text: a model turn was sent
+	joining
 	m     matcher
 	sw    swallower
-	base  int // bytes of text delivered when the attempt began
-	drop  int // bytes of text dropped so far
-	cut   int // bytes of the event's raw text that appendChunk drops in front
-	keep  int // bytes of it that are kept after that, -1: all
-	known int // in joinStop: bytes of plain that are dropped
-
-	behind bool // the event repeats only, and so does its continuationToken
-	stops  stopFinder
-	doc    *documentEnd // in JSON mode
+	stops stopFinder
 
 	queue []byte // payloads that are held
 	ends  []int  // their ends in queue
@@ -35,14 +25,29 @@ type join struct {
 	whole []byte // the text delivered, for m and sw
 }
 
+// joining is what is forgotten between two attempts.
+type joining struct {
+	mode  joinMode
+	kind  SeamKind
+	text  bool // the attempt continues by text: a model turn was sent
+	base  int  // bytes of text delivered when the attempt began
+	drop  int  // bytes of text dropped so far
+	cut   int  // bytes of the event's raw text that appendChunk drops in front
+	keep  int  // bytes of it that are kept after that, -1: all
+	known int  // in joinStop: bytes of plain that are dropped
+
+	behind bool         // the event repeats only, and so does its continuationToken
+	doc    *documentEnd // in JSON mode
+}
+
 func (j *join) reset() {
-	m, sw, stops := j.m, j.sw, j.stops
-	stops.stops = nil
-	*j = join{keep: -1, m: m, sw: sw, stops: stops, queue: j.queue[:0], ends: j.ends[:0],
-		raw: j.raw[:0], plain: j.plain[:0], whole: j.whole[:0]}
 	if cap(j.whole)+cap(j.sw.want)+cap(j.queue) > maxKept {
-		*j = join{keep: -1}
+		*j = join{}
 	}
+	j.joining = joining{keep: -1}
+	j.stops.stops = nil
+	j.release()
+	j.whole = j.whole[:0]
 }
 
 // limits tells that delivered text may have to end before the attempt does.

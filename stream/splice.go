@@ -13,12 +13,19 @@ package stream
 //
 // A Splice is reused: Reset makes it ready for another answer.
 type Splice struct {
-	form       Form
-	open       bool // an event was written, and the end was not
-	reasons    *Reasons
 	transcript Transcript
-	chunk      Chunk
-	failure    Failure
+	tally      tally
+	join       join
+	splicing
+}
+
+// splicing is what is forgotten between two answers.
+type splicing struct {
+	form    Form
+	open    bool // an event was written, and the end was not
+	reasons *Reasons
+	chunk   Chunk
+	failure Failure
 
 	attempt   attemptState
 	delivered Kinds  // of all attempts so far
@@ -28,14 +35,12 @@ type Splice struct {
 	spent     int64  // tokens of the answer text delivered by earlier attempts
 	wasted    int64  // tokens of attempts of which nothing was delivered
 
-	tally      tally
 	responseID []byte // raw, of the first attempt that delivered one
 	version    []byte
 	token      []byte // raw, the newest continuationToken that was delivered
 	tokenAt    int    // length of the transcript when it came
 	openCall   bool   // a delivered functionCall is not complete
 
-	join   join
 	doubt  []byte // text of a continuation that broke off before it was believed
 	doubts int    // how often it was said
 }
@@ -58,14 +63,16 @@ type attemptState struct {
 // Reset makes the Splice ready for another answer in the given form, with at
 // most maxTranscript bytes of text remembered.
 func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
-	t, tr, held, id, version, token, j := s.tally, s.transcript, s.held[:0], s.responseID[:0], s.version[:0], s.token[:0], s.join
+	held, id, version, token, doubt := s.held[:0], s.responseID[:0], s.version[:0], s.token[:0], s.doubt[:0]
 	if cap(held) > maxKept {
 		held = nil
 	}
-	t.reset()
-	tr.Reset(maxTranscript)
-	j.reset()
-	*s = Splice{form: form, chunk: Chunk{Dialect: form.Dialect}, reasons: reasons, transcript: tr, held: held, tally: t, responseID: id, version: version, token: token, join: j}
+	s.tally.reset()
+	s.transcript.Reset(maxTranscript)
+	s.join.reset()
+	s.splicing = splicing{}
+	s.form, s.reasons, s.chunk.Dialect = form, reasons, form.Dialect
+	s.held, s.responseID, s.version, s.token, s.doubt = held, id, version, token, doubt
 	s.attempt.usage = noUsage
 }
 
