@@ -99,15 +99,30 @@ func newPooledHealer() *healer {
 	return h
 }
 
-// heal answers a request that asks for a stream of events.
+// heal answers a request that asks for a stream.
 func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
+	h := s.prepare(ctx, e)
+	if h == nil {
+		return
+	}
+	defer h.releaseOnPanic()
+	if !h.readable || h.request.Several {
+		h.pass(ctx)
+		return
+	}
+	h.open(ctx)
+}
+
+// prepare reads and routes the request. It returns nil when that failed and
+// the client has been told so.
+func (s *Server) prepare(ctx *fasthttp.RequestCtx, e *exchange) *healer {
 	e.deadline = e.started.Add(s.cfg.StreamDeadline)
 	e.record.kind = kindHeal
 	body, length := requestStream(ctx)
 	limit := int64(s.cfg.MaxBodyBytes)
 	if int64(length) > limit {
 		e.refuseBody(ctx, errTooLarge, limit)
-		return
+		return nil
 	}
 	buf := getBuffer()
 	var more bool
@@ -118,21 +133,15 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 	if err != nil {
 		putBuffer(buf)
 		e.refuseBody(ctx, err, limit)
-		return
+		return nil
 	}
 	if r := e.route(ctx.Host(), buf.B); r != nil {
 		putBuffer(buf)
 		e.refuse(ctx, r)
-		return
+		return nil
 	}
 	e.watch()
-	h := newHealer(e, buf)
-	defer h.releaseOnPanic()
-	if !h.readable || h.request.Several {
-		h.pass(ctx)
-		return
-	}
-	h.open(ctx)
+	return newHealer(e, buf)
 }
 
 // releaseOnPanic closes the attempt of a healer that panics before it is

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,9 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
+// ownPaths is what the paths begin with that the proxy answers itself.
+var ownPaths = []byte("/healthz")
+
 // newHTTP returns the fasthttp server with the settings that a streaming
 // proxy needs.
 func (s *Server) newHTTP() *fasthttp.Server {
@@ -95,7 +99,15 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	// A wildcard route would match the same, and allocate for its parameter.
 	rt.NotFound = s.serve
 	return &fasthttp.Server{
-		Handler:      rt.Handler,
+		Handler: func(ctx *fasthttp.RequestCtx) {
+			// The router parses the whole URI, which nothing on the way to
+			// the upstream needs.
+			if bytes.HasPrefix(ctx.RequestURI(), ownPaths) {
+				rt.Handler(ctx)
+				return
+			}
+			s.serve(ctx)
+		},
 		ErrorHandler: s.unreadable,
 		// The head must come whole in this time; the wait for the first byte
 		// of a body gets its own.
