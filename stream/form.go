@@ -11,6 +11,9 @@ const (
 	// Array: the elements of one JSON array, as streamGenerateContent writes
 	// them without alt=sse.
 	Array
+	// Document: one JSON text, as generateContent answers. A Splice writes SSE
+	// events for it, which a Folder makes one of.
+	Document
 )
 
 // Dialect is what the payload of an event looks like.
@@ -37,7 +40,7 @@ const between = ",\r\n"
 // append appends payload as an event that follows another.
 func (f Form) append(dst, payload []byte) []byte {
 	// Fast path.
-	if f.Framing == SSE {
+	if f.Framing != Array {
 		return AppendEvent(dst, payload)
 	}
 	dst = append(dst, between...)
@@ -60,7 +63,7 @@ func (f Framing) AppendErrorBody(dst, text []byte) []byte {
 // unless there was one before it. Everything that goes to the client passes
 // through it.
 func (s *Splice) opened(dst []byte, n int) []byte {
-	if s.form.Framing == SSE || s.open || len(dst) == n {
+	if s.form.Framing != Array || s.open || len(dst) == n {
 		return dst
 	}
 	s.open = true

@@ -22,6 +22,8 @@ type Request struct {
 	Document bool
 	// Stops are the stop sequences, unescaped.
 	Stops [][]byte
+	// Thoughts tells that summaries of thoughts are asked for.
+	Thoughts bool
 	// Token tells that the request itself resumes a long decode.
 	Token bool
 	// Key is the inside of the top-level apiKey string, unescaped.
@@ -96,6 +98,17 @@ func (r *Request) config(v span) {
 			r.JSON = true
 		case "stopSequences", "stop_sequences":
 			r.stops(v.from)
+		case "thinkingConfig", "thinking_config":
+			r.thinking(v)
+		}
+	})
+}
+
+func (r *Request) thinking(v span) {
+	walkMembers(r.body, v.from, func(name []byte, v span) {
+		switch string(name) {
+		case "includeThoughts", "include_thoughts":
+			r.Thoughts = r.body[v.from] == 't' || r.body[v.from] == '"'
 		}
 	})
 }

@@ -197,3 +197,21 @@ func continued(t testing.TB, body string, transcript []byte, prompt string) (got
 	}
 	return got
 }
+
+func TestRequestAsksForThoughts(t *testing.T) {
+	f := func(config string, want bool) {
+		t.Helper()
+		r, ok := ParseRequest(Native, []byte(`{"contents":[],"generationConfig":`+config+`}`))
+		if !ok || r.Thoughts != want {
+			t.Errorf("%s: %t %t", config, r.Thoughts, ok)
+		}
+	}
+	f(`{}`, false)
+	f(`{"thinkingConfig":null}`, false)
+	f(`{"thinkingConfig":{}}`, false)
+	f(`{"thinkingConfig":{"includeThoughts":false}}`, false)
+	f(`{"thinkingConfig":{"includeThoughts":true,"thinkingBudget":1}}`, true)
+	f(`{"thinking_config":{"include_thoughts":true}}`, true)
+	f(`{"thinkingConfig":{"thinkingBudget":-1,"include\u0054houghts":true}}`, true)
+	f(`{"responseMimeType":"includeThoughts"}`, false)
+}

@@ -128,7 +128,7 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	if c.Blocked && s.delivered&Answer != 0 && s.attempt.spliced {
 		return dst, Refused
 	}
-	if c.Finish != nil && !natural(c.Finish) && s.reasons.retried[string(c.Finish)] && !s.attempt.policy {
+	if s.retries(c.Finish) && !s.attempt.policy {
 		return s.finishedBadly(dst, ev)
 	}
 	if s.holdsEmpty() {

@@ -1,0 +1,67 @@
+package stream
+
+// TakeBody takes the body of an attempt whose answer is one document and not a
+// stream: as one payload when it is whole, else with what Salvage finds in it.
+// thoughts tells whether the request asked for thoughts. It appends events as
+// Take does, and ends the attempt.
+//
+// A text under a finish that is retried counts as delivered, only the finish
+// is held: unlike in a stream, the two always come together.
+func (s *Splice) TakeBody(dst, body []byte, thoughts bool) ([]byte, Verdict) {
+	payload := body
+	if !valid(body) {
+		var ok bool
+		if payload, ok = Salvage(nil, body, s.form.Dialect, thoughts); !ok {
+			return s.End(dst, Event{}, false)
+		}
+	}
+	pieces := [][]byte{payload}
+	if text, finish, ok := s.splitFinish(payload); ok {
+		pieces = [][]byte{text, finish}
+	}
+	var v Verdict
+	for _, p := range pieces {
+		if dst, v = s.Take(dst, Event{Data: p}); v != More {
+			return dst, v
+		}
+	}
+	return s.End(dst, Event{}, false)
+}
+
+// IsDocument tells whether body is one JSON value with nothing behind it.
+func IsDocument(body []byte) bool { return valid(body) }
+
+// splitFinish makes two payloads of one with text and a finish that is
+// retried. ok is false for any other.
+func (s *Splice) splitFinish(payload []byte) (text, finish []byte, ok bool) {
+	c := Chunk{Dialect: s.form.Dialect}
+	if _, ok := c.Parse(payload, nil); !ok || !s.retries(c.Finish) || c.Kinds&Text == 0 || c.Kinds&Untextual != 0 {
+		return nil, nil, false
+	}
+	v, some := arrayStart(payload, c.candidates.from)
+	end := skipValue(payload, v, 0)
+	if !some || end == bad {
+		return nil, nil, false
+	}
+	candidate := payload[v:end]
+	with := func(candidate []byte) []byte {
+		var e editor
+		e.replace(span{v, end}, candidate)
+		return e.append(nil, payload)
+	}
+	text = with(appendWithout(nil, candidate, func(name []byte) bool {
+		return string(name) == "finishReason" || string(name) == "finishMessage"
+	}))
+	empty := []byte(`{"content": {"parts": [{"text": ""}],"role": "model"}`)
+	walkMembers(candidate, 0, func(name []byte, v span) {
+		if string(name) != "content" {
+			empty = append(appendName(empty, name), v.of(candidate)...)
+		}
+	})
+	return text, with(append(empty, '}')), true
+}
+
+// retries tells whether finish is an interruption.
+func (s *Splice) retries(finish []byte) bool {
+	return finish != nil && !natural(finish) && s.reasons.retried[string(finish)]
+}

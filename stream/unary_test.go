@@ -1,0 +1,88 @@
+package stream
+
+import (
+	"strings"
+	"testing"
+)
+
+// takeBody plays an attempt that answers with a document, and returns what it
+// delivered, as events.
+func (p *player) takeBody(body string) (delivered string, v Verdict) {
+	if p.attempts++; p.attempts > 1 {
+		p.s.NextAttempt()
+	}
+	if p.expect != nil {
+		p.s.Continue(*p.expect)
+		p.expect = nil
+	}
+	out, v := p.s.TakeBody(nil, []byte(body), false)
+	return string(out), v
+}
+
+func TestTakeBody(t *testing.T) {
+	f := func(body string, want Verdict, delivered, held string) {
+		t.Helper()
+		p := newFormPlayer(Form{Framing: Document})
+		got, v := p.takeBody(body)
+		if v != want || got != delivered || p.held() != held {
+			t.Errorf("%s\n%v, delivered %q, held %q\nwant %v, %q, %q", body, v, got, p.held(), want, delivered, held)
+		}
+	}
+	f(sayEnd("a", "STOP"), Complete, sse(sayEnd("a", "STOP")), "")
+	f(" "+sayEnd("a", "STOP")+"\n", Complete, "data:  "+sayEnd("a", "STOP")+" \r\n\r\n", "")
+	f(sayEnd("a", "MAX_TOKENS"), Complete, sse(sayEnd("a", "MAX_TOKENS")), "")
+	f(finish("MAX_TOKENS"), Complete, sse(finish("MAX_TOKENS")), "")
+	f(call("f"), Cut, sse(call("f")), "")
+	f(sayEnd("a", "SPII"), Policy, sse(sayEnd("a", "SPII")), "")
+	f(blocked, Policy, sse(blocked), "")
+	f(empty, Empty, "", sse(empty))
+	f(failure, Failed, "", "")
+	f(finish("SAFETY"), Finish, "", sse(finish("SAFETY")))
+	f("", Cut, "", "")
+	f("{}", Cut, sse("{}"), "")
+	f("[]", Cut, "", "")
+	f("null", Cut, "", "")
+	f("<html>", Cut, "", "")
+	f(say("a"), Cut, sse(say("a")), "")
+	f(strings.TrimSuffix(say("ab"), `b"}],"role": "model"},"index": 0}]}`), Cut, sse(say("a")), "")
+	// Text under a finish that is retried is delivered, the finish is held.
+	const ratings = `,"finishReason": "SAFETY","safetyRatings": [1],"finishMessage": "no"`
+	f(candidate(`{"text": "a"}`, ratings), Finish, sse(candidate(`{"text": "a"}`, `,"safetyRatings": [1]`)), sse(candidate(`{"text": ""}`, ratings)))
+	f(candidate(`{"text": "hm","thought": true}`, ratings), Finish, "", sse(candidate(`{"text": "hm","thought": true}`, ratings)))
+	f(candidate(`{"text": "a"},{"functionCall": {}}`, ending("MALFORMED_FUNCTION_CALL")), Finish, "",
+		sse(candidate(`{"text": "a"},{"functionCall": {}}`, ending("MALFORMED_FUNCTION_CALL"))))
+	// The finish of a body that breaks off behind it.
+	cut := strings.TrimSuffix(sayEnd("a", "SAFETY"), `,"index": 0}]}`)
+	f(cut, Finish, sse(strings.TrimSuffix(say("a"), `,"index": 0}]}`)+"}]}"), sse(candidate(`{"text": ""}`, ending("SAFETY"))[:len(candidate(`{"text": ""}`, ending("SAFETY")))-len(`,"index": 0}]}`)]+"}]}"))
+}
+
+// Whatever the break, the next document joins what was delivered.
+func TestTakeBodyAfterTakeBody(t *testing.T) {
+	f := func(first string, verdict Verdict) {
+		t.Helper()
+		p := newFormPlayer(Form{Framing: Document})
+		out, v := p.takeBody(first)
+		if v != verdict || p.transcript() != "once upon a " {
+			t.Fatalf("%s: %v, %q", first, v, p.transcript())
+		}
+		p.expect = &Expect{Prefilled: true}
+		more, v := p.takeBody(with(sayEnd("time", "STOP"), secondUsage))
+		if v != Complete || p.transcript() != "once upon a time" {
+			t.Errorf("%s: %v, %q", first, v, p.transcript())
+		}
+		var fo Folder
+		for _, ev := range strings.SplitAfter(out+more, "\r\n\r\n") {
+			if data, ok := strings.CutPrefix(ev, "data: "); ok {
+				fo.Take([]byte(strings.TrimSpace(data)))
+			}
+		}
+		if got := string(fo.Append(nil)); !strings.Contains(got, `{"text": "once upon a time"}`) || strings.Count(got, "finishReason") != 1 {
+			t.Errorf("%s: %s", first, got)
+		}
+	}
+	body := sayEnd("once upon a ", "STOP")
+	f(body[:strings.Index(body, `"}]`)], Cut)
+	f(body[:strings.Index(body, `"STOP`)], Cut)
+	f(sayEnd("once upon a ", "SAFETY"), Finish)
+	f(with(sayEnd("once upon a ", "RECITATION"), firstUsage), Finish)
+}
