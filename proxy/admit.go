@@ -46,17 +46,22 @@ func (e *exchange) admit(ctx *fasthttp.RequestCtx) *refusal {
 }
 
 // form returns the form of the answer that the request asks for. ok tells
-// that it is one that can be healed: a streamGenerateContent, of whatever
-// version, project and model.
+// that it is one that can be healed: a streamGenerateContent or a
+// generateContent, of whatever version, project and model.
 func (e *exchange) form() (f stream.Form, ok bool) {
 	model, action := e.model()
-	if string(action) != "streamGenerateContent" || string(e.method) != "POST" {
+	if string(e.method) != "POST" {
 		return f, false
 	}
 	if bytes.HasPrefix(model, []byte("v1internal")) {
 		f.Dialect = stream.Wrapped
 	}
-	f.Framing, ok = e.framing()
+	switch string(action) {
+	case "streamGenerateContent":
+		f.Framing, ok = e.framing()
+	case "generateContent":
+		f.Framing, ok = stream.Document, routing.WantsPlainJSON(e.query)
+	}
 	return f, ok
 }
 

@@ -75,6 +75,9 @@ type Config struct {
 	// Heal says what is done with interruptions: "on", "off", or "shadow",
 	// which counts them and changes nothing.
 	Heal string
+	// UnaryViaStream asks the streaming endpoint for answers that clients
+	// want in one document.
+	UnaryViaStream bool
 	// ContinueMode says how a model is asked to go on: "prompt" by a user
 	// turn, "prefill" by its own words alone, "auto" by what it is known to
 	// take.

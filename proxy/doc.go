@@ -12,6 +12,8 @@
 //	healer.WriteTo    commits: first event with the head in one write, then
 //	                  read, scan, splice, write until the answer is over,
 //	                  asking the upstream again when an attempt breaks
+//	healer.answer     does both for an answer that is one document: it folds
+//	                  what the attempts deliver and gives it in one piece
 //	exchange.finish   counts, logs, gives everything back
 //
 // All of it runs in the goroutine that fasthttp runs the client's connection

@@ -52,6 +52,8 @@ func upstreamFailure(group string, err error) *refusal {
 		what = "has a host name that cannot be resolved"
 	case errors.Is(err, errDial):
 		what = "could not be connected"
+	case errors.Is(err, errIncomplete):
+		what = "did not complete the answer"
 	case errors.Is(err, errBadResponse):
 		what = "sent a response that cannot be read"
 	}

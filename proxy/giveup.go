@@ -89,6 +89,9 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 		if h.outcome == routing.Cut {
 			err = errNoResponse
 		}
+		if h.one != nil && (err == nil || h.outcome == routing.Cut) {
+			err = errIncomplete
+		}
 		e.refuse(ctx, upstreamFailure(e.group.Name, err))
 	default:
 		body := h.last.body
@@ -96,6 +99,9 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 			h.copyStreamHead(&ctx.Response, &h.last.head)
 			body, _ = h.splice.AppendHeld(nil)
 			body = h.splice.AppendEnd(body)
+			if h.one != nil {
+				body = h.heldDocument(body)
+			}
 		} else {
 			e.s.copyResponseHead(&ctx.Response, &h.last.head)
 		}

@@ -88,6 +88,8 @@ type healing struct {
 	metIn    []byte         // the payload that led to it
 	rode     error          // what ended a ride, for the next read
 	unsent   []byte         // of a frame that the client did not take at once
+
+	one *unary // for a request that asks for one document, else nil
 }
 
 var healers = sync.Pool{New: func() any { return newPooledHealer() }}
@@ -99,7 +101,7 @@ func newPooledHealer() *healer {
 	return h
 }
 
-// heal answers a request that asks for a stream.
+// heal answers a request whose answer can be healed.
 func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 	h := s.prepare(ctx, e)
 	if h == nil {
@@ -108,6 +110,10 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 	defer h.releaseOnPanic()
 	if !h.readable || h.request.Several {
 		h.pass(ctx)
+		return
+	}
+	if h.form.Framing == stream.Document {
+		h.answer(ctx)
 		return
 	}
 	h.open(ctx)
@@ -291,7 +297,7 @@ func (h *healer) Close() error {
 func (h *healer) finish() {
 	e := h.e
 	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
-	e.record.wasted = h.splice.Wasted()
+	e.record.wasted = h.splice.Wasted() + h.dropped()
 	h.release()
 	e.finish()
 }

@@ -12,6 +12,9 @@ import (
 func (h *healer) read() {
 	v, payload := h.met, h.metIn
 	switch {
+	case h.one != nil && h.one.document:
+		h.readDocument()
+		return
 	case h.unproven && !h.proves():
 		return
 	case v == stream.More && !h.unproven:

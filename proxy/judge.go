@@ -31,7 +31,7 @@ func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
 		if v == stream.Empty {
 			o = routing.Empty
 		}
-		h.last.hold(&h.attempt.head)
+		h.keepHeld()
 		h.broke(o, nil)
 	case stream.Failed:
 		h.failed(payload)

@@ -55,10 +55,10 @@ func (h *healer) head() {
 	code := a.head.StatusCode()
 	src, known := decoded(a)
 	c := claimOf(a.head.ContentType())
-	if code == 200 && known && c != claimsOther {
+	if code == 200 && known && c != claimsOther && h.reads(c) {
 		h.src = src
 		a.body.waitUntil = h.waitUntil
-		h.unproven = c == claimsJSON
+		h.unproven = c == claimsJSON && h.one == nil
 		h.phase = phaseRead
 		return
 	}
@@ -70,6 +70,7 @@ func (h *healer) noStream(code int) {
 	switch {
 	case routing.RetryableStatus(code):
 		h.status(code)
+	case h.asksUnary(code):
 	case h.continuing:
 		h.refused(code)
 	case h.committed:
@@ -118,7 +119,10 @@ func (h *healer) status(code int) {
 // waitUntil says how long the next read of the attempt may take: until the
 // first event is due, then as long as a stream may be silent.
 func (h *healer) waitUntil() time.Time {
-	if h.splice.Events() == 0 {
+	switch {
+	case h.one != nil && h.one.document:
+		return h.documentUntil()
+	case h.splice.Events() == 0:
 		return h.firstUntil
 	}
 	return h.quietUntil(time.Now())
@@ -145,24 +149,30 @@ func (h *healer) mend() {
 		h.phase = phaseGone
 		return
 	}
-	if h.outcome.Interruption() {
-		if h.endsInCall() {
-			h.e.record.note = "the answer was ended after its function call"
-			h.finishWith("STOP")
-			return
-		}
-		if why := h.unfit(); why != "" {
-			h.giveUp(why)
-			return
-		}
+	if h.outcome.Interruption() && h.endsInCall() {
+		h.e.record.note = "the answer was ended after its function call"
+		h.finishWith("STOP")
+		return
 	}
-	left := time.Until(e.deadline)
-	d := e.s.policy.Decide(&h.ledger, h.outcome, h.splice.Progress(), h.told, h.hasTold, left)
+	why := h.unfit()
+	anew := why != "" && h.mayBeginAnew()
+	if why != "" && !anew {
+		h.giveUp(why)
+		return
+	}
+	o, progress := h.outcome, h.splice.Progress()
+	if anew {
+		o, progress = routing.Diverged, false
+	}
+	d := e.s.policy.Decide(&h.ledger, o, progress, h.told, h.hasTold, time.Until(e.deadline))
 	if !d.Retry {
 		h.giveUp(d.Reason)
 		return
 	}
 	h.splice.NextAttempt()
+	if anew {
+		h.beginAnew()
+	}
 	if !h.prepare() {
 		return
 	}
@@ -189,6 +199,10 @@ func (h *healer) unfit() string {
 	delivered := h.splice.Delivered()
 	switch {
 	case delivered&stream.Answer == 0:
+		return ""
+	case h.outcome == routing.Refused, h.outcome == routing.Broken:
+		return h.outcome.String()
+	case !h.outcome.Interruption():
 		return ""
 	case delivered&stream.Call != 0:
 		return "call"

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 
 	"gemini-resilient-proxy/routing"
@@ -15,6 +16,8 @@ type shadow struct {
 	splice  stream.Splice
 	in      []byte
 	out     []byte
+	one     bool // the answer is one document
+	zipped  bool // and comes with gzip
 	over    bool // the answer is decided on
 
 	framing  stream.Framing
@@ -35,10 +38,12 @@ func newShadow(e *exchange, a *attempt) *shadow {
 		return nil
 	}
 	c := claimOf(a.head.ContentType())
-	if len(a.head.ContentEncoding()) > 0 || c == claimsOther {
+	src, known := decoded(a)
+	one, zipped := form.Framing == stream.Document, isDecoder(src)
+	if !known || zipped && !one || c == claimsOther || one && c != claimsJSON {
 		return nil
 	}
-	sh := &shadow{e: e, framing: form.Framing, unproven: c == claimsJSON}
+	sh := &shadow{e: e, one: one, zipped: zipped, framing: form.Framing, unproven: c == claimsJSON}
 	sh.splice.Reset(form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
 	return sh
 }
@@ -57,6 +62,10 @@ func (sh *shadow) take(p []byte) {
 		return
 	}
 	sh.in = append(sh.in, p...)
+	if sh.one {
+		sh.over = len(sh.in) > sh.e.s.cfg.MaxTranscriptBytes
+		return
+	}
 	if sh.unproven {
 		is, known := sh.framing.IsStream(sh.in)
 		if sh.unproven, sh.over = !known, known && !is; !is {
@@ -85,14 +94,30 @@ func (sh *shadow) end(err error) {
 	if sh.over {
 		return
 	}
-	rest, some := sh.scanner.Rest(sh.in)
-	_, v := sh.splice.End(sh.out[:0], rest, some)
+	v := sh.ending()
 	if v == stream.Cut && err != io.EOF && outcomeOf(err) == routing.Stall {
 		sh.over = true
 		sh.e.shadowed(routing.Stall)
 		return
 	}
 	sh.decide(v)
+}
+
+// ending is the verdict on an attempt whose body is over.
+func (sh *shadow) ending() (v stream.Verdict) {
+	if sh.one {
+		body := sh.in
+		if sh.zipped {
+			// What an error leaves is what a cut left.
+			limit := int64(sh.e.s.cfg.MaxTranscriptBytes)
+			body, _ = io.ReadAll(io.LimitReader(&gunzip{src: bytes.NewReader(sh.in)}, limit))
+		}
+		_, v = sh.splice.TakeBody(nil, body, false)
+		return v
+	}
+	rest, some := sh.scanner.Rest(sh.in)
+	_, v = sh.splice.End(sh.out[:0], rest, some)
+	return v
 }
 
 func (sh *shadow) decide(v stream.Verdict) {

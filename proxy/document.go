@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// reads tells whether a response, which claims to be c, is read as an answer.
+func (h *healer) reads(c claim) bool {
+	one := h.one
+	if one == nil {
+		return true
+	}
+	one.whole = false
+	one.document = c == claimsJSON || c == claimsNothing && one.target == nil
+	if one.document && one.folder.Empty() && h.attempt.body.size() > int64(h.e.s.cfg.MaxTranscriptBytes) {
+		h.e.record.note = noteTooLarge
+		return false
+	}
+	return true
+}
+
+const noteTooLarge = "the answer is larger than MAX_TRANSCRIPT_BYTES, it was relayed"
+
+// readDocument reads the body of an attempt that answers with one document.
+func (h *healer) readDocument() {
+	for {
+		if h.one.folder.Empty() && len(h.in.bytes()) > h.e.s.cfg.MaxTranscriptBytes {
+			h.e.record.note = noteTooLarge
+			h.outcome = routing.Final
+			h.phase = phasePass
+			return
+		}
+		if begin := bytes.TrimLeft(h.in.bytes(), " \t\r\n"); len(begin) > 0 && begin[0] == '[' {
+			// Not what was asked for, but an answer: events in an array.
+			h.one.document = false
+			return
+		}
+		if !h.in.room() {
+			h.broke(routing.Cut, errors.New("a response is larger than the proxy can hold"))
+			return
+		}
+		if n, err := h.fill(); err != nil && n == 0 {
+			h.takeDocument(err)
+			return
+		}
+	}
+}
+
+// takeDocument decides on a body that is over, or cannot be read on. Whether
+// it is whole is decided by what it says.
+func (h *healer) takeDocument(err error) {
+	body := h.in.bytes()
+	h.one.whole = stream.IsDocument(body)
+	if o := outcomeOf(err); o == routing.ClientGone || o == routing.Drain {
+		h.broke(o, err)
+		return
+	}
+	var v stream.Verdict
+	h.out, v = h.splice.TakeBody(h.out, body, h.request.Thoughts)
+	h.judge(v, body, err)
+}
+
+// cameWhole tells that all of a document has come, whatever the transport
+// still announces.
+func (h *healer) cameWhole() bool {
+	body := bytes.TrimRight(h.in.bytes(), " \r\n")
+	return len(body) > 0 && body[len(body)-1] == '}' && stream.IsDocument(body)
+}
+
+// keepHeld keeps a response of which everything is held, for the case that
+// nothing better comes. That of a continuation is a part of what was delivered.
+func (h *healer) keepHeld() {
+	switch one := h.one; {
+	case one == nil, !one.document && !h.continuing, !one.whole && !h.continuing:
+		h.last.hold(&h.attempt.head)
+	case !h.continuing:
+		h.last.status(&h.attempt.head, h.in.bytes())
+		h.last.head.Del(fasthttp.HeaderContentEncoding)
+	}
+}
+
+// documentUntil says how long the next read of a document may take.
+func (h *healer) documentUntil() time.Time {
+	switch {
+	case len(h.in.bytes()) == 0:
+		return h.firstUntil
+	case h.cameWhole():
+		return time.Now().Add(min(h.e.s.cfg.StallTimeout, finishGrace))
+	}
+	return time.Now().Add(h.e.s.cfg.StallTimeout)
+}

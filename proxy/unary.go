@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// unary is what a healer has more for a request that asks for one document.
+// Attempts go as they do for a stream; what they deliver is folded and given to
+// the client in one piece, once the answer is whole.
+type unary struct {
+	document bool   // the attempt's body is one document, not a stream of events
+	whole    bool   // it came whole
+	restarts int    // how often the answer was begun anew
+	wasted   int64  // tokens of what was dropped for that
+	target   []byte // the client's, while the streaming endpoint is asked
+
+	folder  stream.Folder
+	scanner stream.Scanner          // of what the Splice delivers
+	head    fasthttp.ResponseHeader // of the first attempt that delivered anything
+	body    []byte                  // what the client gets
+	spilled bool                    // it gets it in pieces: it is too large to be held
+}
+
+// errIncomplete is why there is no answer to a request for a document of which
+// only a part has come.
+var errIncomplete = errors.New("the answer broke off")
+
+// answer answers a request for one document.
+func (h *healer) answer(ctx *fasthttp.RequestCtx) {
+	e := h.e
+	h.one = &unary{}
+	h.one.folder.Reset(h.form.Dialect)
+	if t := e.serverTimeout(); t > 0 {
+		e.deadline = earlier(e.deadline, e.started.Add(t))
+	}
+	if e.s.cfg.UnaryViaStream {
+		h.one.target = bytes.Clone(e.target)
+		e.target = routing.AppendStreaming(e.target[:0], h.one.target)
+	}
+	h.gather()
+	switch {
+	case h.phase == phaseComplete:
+		h.give(ctx)
+	case h.one.spilled:
+		h.commitDocument(ctx, &h.one.head, -1)
+	case h.phase == phasePass:
+		h.passOn(ctx)
+	case h.phase == phaseGone:
+		e.abandon(ctx)
+		h.release()
+	default:
+		h.giveUnfinished(ctx)
+	}
+}
+
+// gather works until the answer is over, or too large to be held.
+func (h *healer) gather() {
+	one := h.one
+	for {
+		h.advance()
+		if !h.pending() {
+			return
+		}
+		if h.phase == phaseComplete && one.document && one.whole && one.folder.Empty() {
+			// Nothing is to be changed about it.
+			one.body = h.in.bytes()
+			return
+		}
+		h.fold(h.out[frameRoom:])
+		h.out = emptyFrame(h.out)
+		if one.spilled || one.folder.Len() > h.e.s.cfg.MaxTranscriptBytes && h.phase != phaseComplete {
+			one.spilled = true
+			return
+		}
+	}
+}
+
+// fold takes events that the Splice delivered.
+func (h *healer) fold(events []byte) {
+	one := h.one
+	if one.folder.Empty() {
+		h.attempt.head.CopyTo(&one.head)
+	}
+	if h.last.set && h.last.head.StatusCode() == 200 && h.splice.Progress() {
+		// An empty answer is no last word once there is more.
+		h.last.reset()
+	}
+	one.scanner.Reset()
+	for {
+		ev, n, ok := one.scanner.Next(events)
+		if !ok {
+			return
+		}
+		one.folder.Take(ev.Data)
+		events = events[n:]
+	}
+}
+
+// asksUnary goes back from the streaming endpoint to the one that the client
+// asked for, when the upstream does not have the former.
+func (h *healer) asksUnary(code int) bool {
+	if h.one == nil || h.one.target == nil || h.continuing || h.ledger.Attempts >= h.e.s.policy.MaxAttempts {
+		return false
+	}
+	if code != 404 && code != 405 && code != 501 {
+		return false
+	}
+	h.e.target, h.one.target = append(h.e.target[:0], h.one.target...), nil
+	h.outcome = routing.Refused
+	h.e.record.verdict(h.outcome)
+	h.debugAttempt()
+	h.attempt.close()
+	h.phase = phaseStart
+	return true
+}
+
+// mayBeginAnew tells whether an answer that cannot be gone on with may be asked
+// for again from its beginning: the client has seen nothing of it.
+func (h *healer) mayBeginAnew() bool {
+	return h.one != nil && !h.one.spilled && h.one.restarts < h.e.s.policy.MaxConsecutive
+}
+
+// beginAnew drops what was delivered.
+func (h *healer) beginAnew() {
+	one := h.one
+	one.restarts++
+	one.wasted += h.splice.Wasted() + h.splice.Spent()
+	h.splice.Reset(h.form, h.e.s.reasons, h.e.s.cfg.MaxTranscriptBytes)
+	one.folder.Reset(h.form.Dialect)
+	h.continuing, h.noResume, h.diverged = false, false, 0
+}
+
+// dropped returns the tokens of answers that were begun anew.
+func (h *healer) dropped() int64 {
+	if h.one == nil {
+		return 0
+	}
+	return h.one.wasted
+}
+
+// give gives the client the answer in one piece.
+func (h *healer) give(ctx *fasthttp.RequestCtx) {
+	head := &h.attempt.head
+	if h.one.body == nil {
+		h.one.body = h.one.folder.Append(nil)
+		head = &h.one.head
+	}
+	h.commitDocument(ctx, head, len(h.one.body))
+}
+
+// giveUnfinished answers when the answer could not be completed: with what came
+// under the finish that is held, as it came, else with an error. A part of an
+// answer alone is never given.
+func (h *healer) giveUnfinished(ctx *fasthttp.RequestCtx) {
+	if h.outcome != routing.Drain && h.outcome != routing.Final && h.splice.Delivered()&stream.Answer != 0 {
+		if held, ok := h.splice.AppendHeld(nil); ok {
+			h.fold(held)
+			h.give(ctx)
+			return
+		}
+	}
+	h.refuse(ctx)
+}
+
+// heldDocument returns the events that are held as one response.
+func (h *healer) heldDocument(events []byte) []byte {
+	h.fold(events)
+	return h.one.folder.Append(nil)
+}
+
+// commitDocument gives fasthttp the head of the response, and the answer as its
+// body: size bytes, or as many as there will be when it is -1.
+func (h *healer) commitDocument(ctx *fasthttp.RequestCtx, head *fasthttp.ResponseHeader, size int) {
+	e, resp := h.e, &ctx.Response
+	h.copyStreamHead(resp, head)
+	e.s.cors.allow(&resp.Header, e.head.origin)
+	e.record.status = resp.StatusCode()
+	e.streaming = true
+	h.committed = true
+	resp.SetBodyStream(&unaryBody{h}, size)
+}

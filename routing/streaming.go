@@ -1,0 +1,56 @@
+package routing
+
+import "bytes"
+
+// What the path of a request for one document, and for a stream, ends in. The
+// colon before it may be encoded.
+var (
+	unaryAction  = []byte("generateContent")
+	streamAction = []byte("streamGenerateContent")
+)
+
+// AppendStreaming appends the target that asks for the answer of target, whose
+// path ends in "generateContent", as a stream of server-sent events. The rest
+// of the query stays as it is.
+func AppendStreaming(dst, target []byte) []byte {
+	path, query, _ := bytes.Cut(target, []byte("?"))
+	dst = append(dst, bytes.TrimSuffix(path, unaryAction)...)
+	dst = append(dst, streamAction...)
+	dst = append(dst, "?alt=sse"...)
+	for tail := query; len(tail) > 0; {
+		var part []byte
+		part, tail = cutPart(tail)
+		if name, _ := cutValue(part); !isFormat(name) {
+			dst = append(append(dst, '&'), part...)
+		}
+	}
+	return dst
+}
+
+// isFormat tells whether a parameter says in which form the answer is wanted
+// (https://cloud.google.com/apis/docs/system-parameters).
+func isFormat(name []byte) bool { return decodesTo(name, "alt") || decodesTo(name, "$alt") }
+
+// WantsPlainJSON reports whether a raw query leaves the answer as it is by
+// default: JSON, with all of its fields. It does not allocate.
+func WantsPlainJSON(raw []byte) bool {
+	for tail := raw; tail != nil; {
+		var part []byte
+		part, tail = cutPart(tail)
+		name, value := cutValue(part)
+		switch {
+		case isFormat(name) && !saysJSON(value):
+			return false
+		case decodesTo(name, "fields"), decodesTo(name, "$fields"), decodesTo(name, "callback"), decodesTo(name, "$callback"):
+			return false
+		}
+	}
+	return true
+}
+
+// saysJSON tells whether the value of a format is JSON, with whatever follows
+// behind a semicolon.
+func saysJSON(value []byte) bool {
+	value, _, _ = bytes.Cut(value, []byte(";"))
+	return decodesTo(value, "json")
+}
