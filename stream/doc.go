@@ -30,6 +30,12 @@
 //	Splice.AppendHeld      when there is nothing more to try: the held event,
 //	                       else AppendFailure, the error that clients notice
 //
+// and of an answer that is one document and no stream:
+//
+//	Splice.TakeBody        takes it as one event, or what Salvage finds of one
+//	                       that breaks off
+//	Folder                 makes one response out of what was delivered
+//
 // A Form says what all of that looks like on the wire; it is picked once, from
 // the request, and given to Splice.Reset and ParseRequest.
 //
