@@ -72,7 +72,7 @@ func TestLoadConfigFull(t *testing.T) {
 		MaxHeaderBytes: 8192, MaxBodyBytes: 2048, MaxTranscriptBytes: 4096,
 		RetryFinishReasons: []string{"SAFETY", "NO_IMAGE"}, ContinuePrompt: "Go on.\nFrom there.",
 		CORSAllowOrigin: "https://app.example,http://localhost:3000", DebugMode: true, LogFormat: "json", AccessLog: "problems",
-		Heal: "shadow", ContinueMode: "prefill", ChaosCutAfter: 3,
+		Heal: "shadow", ContinueMode: "prefill", UnaryViaStream: true, ChaosCutAfter: 3,
 	}
 	got, err := LoadConfig("testdata/config/full.yaml", envOf())
 	if err != nil {
