@@ -60,6 +60,8 @@ type Chunk struct {
 	token      span // candidates[0].continuationToken, with quotes
 	offsets    bool // a candidate has metadata with offsets into the text
 	body       int  // offset of the response's first byte
+
+	openAI openAIChunk
 }
 
 // Parse reads payload, whose bytes the Chunk aliases until the next Parse. It
@@ -67,6 +69,9 @@ type Chunk struct {
 // payload, and returns it. ok is false for what is not one JSON object;
 // transcript then comes back as it was.
 func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
+	if c.Dialect == OpenAI {
+		return c.parseOpenAI(payload, transcript)
+	}
 	dialect := c.Dialect
 	*c = Chunk{}
 	c.Dialect, c.payload, c.Usage = dialect, payload, noUsage

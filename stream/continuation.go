@@ -28,6 +28,9 @@ func (r *Request) AppendContinuation(dst, transcript []byte, prompt string, spen
 	if !r.contents.present() || isNull(r.body, r.contents.from) {
 		return dst, ErrNoContents
 	}
+	if r.dialect == OpenAI {
+		return r.appendChatContinuation(dst, transcript, prompt, spent)
+	}
 	if r.JSON {
 		free, ok := ParseRequest(r.dialect, r.unconstrained())
 		if ok {
@@ -41,7 +44,7 @@ func (r *Request) AppendContinuation(dst, transcript []byte, prompt string, spen
 			if n -= spent; n <= 0 {
 				return dst, ErrBudgetSpent
 			}
-			e.replace(r.maxTokens, r.appendLike(nil, n))
+			e.replace(r.maxTokens, r.appendLike(nil, r.maxTokens, n))
 		}
 	}
 	if err := r.editContents(&e, transcript, prompt); err != nil {
@@ -50,10 +53,10 @@ func (r *Request) AppendContinuation(dst, transcript []byte, prompt string, spen
 	return e.append(dst, r.body), nil
 }
 
-// appendLike writes n as the client wrote its maxOutputTokens: the JSON
-// mapping takes a string of digits too.
-func (r *Request) appendLike(dst []byte, n int64) []byte {
-	quoted := r.body[r.maxTokens.from] == '"'
+// appendLike writes n as the client wrote the limit at at: the JSON mapping
+// takes a string of digits too.
+func (r *Request) appendLike(dst []byte, at span, n int64) []byte {
+	quoted := r.body[at.from] == '"'
 	if quoted {
 		dst = append(dst, '"')
 	}

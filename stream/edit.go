@@ -8,6 +8,9 @@ func (s *Splice) appendChunk(dst []byte) []byte {
 	if !s.attempt.spliced {
 		return s.form.append(dst, s.chunk.payload)
 	}
+	if s.form.Dialect == OpenAI {
+		return s.appendEditedOpenAI(dst)
+	}
 	return s.appendEdited(dst)
 }
 
@@ -19,7 +22,7 @@ type edit struct {
 
 // editor collects edits in the order of their ranges and applies them.
 type editor struct {
-	edits [4]edit
+	edits [5]edit
 	n     int
 }
 

@@ -29,6 +29,15 @@ var codes = map[string]int{
 	"UNIMPLEMENTED": 501, "INTERNAL": 500, "UNAVAILABLE": 503, "DATA_LOSS": 500,
 }
 
+// openAICodes are the HTTP status codes of the types and codes of OpenAI's
+// errors (https://platform.openai.com/docs/guides/error-codes).
+var openAICodes = map[string]int{
+	"invalid_request_error": 400, "authentication_error": 401, "invalid_api_key": 401, "permission_error": 403,
+	"not_found_error": 404, "model_not_found": 404, "context_length_exceeded": 400, "insufficient_quota": 429,
+	"rate_limit_exceeded": 429, "rate_limit_error": 429, "server_error": 500, "api_error": 500,
+	"overloaded_error": 503, "service_unavailable": 503, "timeout": 504,
+}
+
 var failureParsers fastjson.ParserPool
 
 // ParseFailure reads an error body, alone or as the only element of an array.
@@ -49,7 +58,7 @@ func ParseFailure(body []byte) (f Failure, ok bool) {
 	}
 	f.Status = string(e.GetStringBytes("status"))
 	f.Message = string(e.GetStringBytes("message"))
-	f.Code = failureCode(e.Get("code"), f.Status)
+	f.Code = failureCode(e.Get("code"), f.Status, string(e.GetStringBytes("type")))
 	for _, d := range e.GetArray("details") {
 		if strings.HasSuffix(string(d.GetStringBytes("@type")), "google.rpc.RetryInfo") {
 			f.Delay, f.HasDelay = retryDelay(d.Get("retryDelay"))
@@ -58,7 +67,7 @@ func ParseFailure(body []byte) (f Failure, ok bool) {
 	return f, true
 }
 
-func failureCode(v *fastjson.Value, status string) int {
+func failureCode(v *fastjson.Value, status, kind string) int {
 	if v != nil {
 		if n, err := v.Int(); err == nil && n >= 400 && n <= 599 {
 			return n
@@ -67,9 +76,15 @@ func failureCode(v *fastjson.Value, status string) int {
 			if n, err := strconv.Atoi(string(s)); err == nil && n >= 400 && n <= 599 {
 				return n
 			}
+			if n, ok := openAICodes[string(s)]; ok {
+				return n
+			}
 		}
 	}
 	if n, ok := codes[status]; ok {
+		return n
+	}
+	if n, ok := openAICodes[kind]; ok {
 		return n
 	}
 	return 500

@@ -10,6 +10,8 @@ package stream
 //   - usageMetadata is the last that names any count;
 //   - responseId, modelVersion and createTime are the first, all else the last.
 //
+// Of OpenAI-compatible payloads it makes one chat.completion, by the same rules.
+//
 // Payloads are what a Splice delivers: well formed, and of one answer. The zero
 // value is ready to use. A Folder owns what it keeps.
 type Folder struct {
@@ -24,6 +26,7 @@ type Folder struct {
 	some      bool     // a candidate has come
 	spoken    bool     // one with content has
 	spilled   bool     // the beginning has been given out
+	chat      chatFolder
 }
 
 type openPart uint8
@@ -38,11 +41,13 @@ const (
 var ends = [...]string{openNone: "", openText: `"}`, openThought: `","thought": true}`}
 
 // Empty tells that nothing was taken yet.
-func (f *Folder) Empty() bool { return !f.some && len(f.top) == 0 && len(f.around) == 0 && !f.spilled }
+func (f *Folder) Empty() bool {
+	return !f.some && len(f.top) == 0 && len(f.around) == 0 && !f.spilled && f.chat.empty()
+}
 
 // Len returns how many bytes are kept.
 func (f *Folder) Len() int {
-	return len(f.parts) + f.candidate.len() + f.content.len() + f.top.len() + f.around.len()
+	return len(f.parts) + f.candidate.len() + f.content.len() + f.top.len() + f.around.len() + f.chat.len()
 }
 
 // Reset empties the Folder and makes it ready for payloads of a dialect.
@@ -50,6 +55,10 @@ func (f *Folder) Reset(d Dialect) { *f = Folder{dialect: d, parts: f.parts[:0]} 
 
 // Take takes the next payload.
 func (f *Folder) Take(payload []byte) {
+	if f.dialect == OpenAI {
+		f.chat.take(payload)
+		return
+	}
 	start := skipSpace(payload, 0)
 	if f.dialect != Wrapped {
 		f.takeResponse(payload[start:])
@@ -216,6 +225,9 @@ const spillHead = `"candidates": [{"content": {"parts": [`
 // Spill appends what is known of the response and forgets it. What Spill and
 // at last Append have appended is the whole response.
 func (f *Folder) Spill(dst []byte) []byte {
+	if f.dialect == OpenAI {
+		return f.chat.spill(dst)
+	}
 	if f.count == 0 {
 		return dst
 	}
@@ -230,6 +242,9 @@ func (f *Folder) Spill(dst []byte) []byte {
 
 // Append appends the response, or the rest of it behind what was spilled.
 func (f *Folder) Append(dst []byte) []byte {
+	if f.dialect == OpenAI {
+		return f.chat.append(dst)
+	}
 	if !f.spilled {
 		dst = f.appendOpen(dst)
 		switch {

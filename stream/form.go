@@ -14,6 +14,9 @@ const (
 	// Document: one JSON text, as generateContent answers. A Splice writes SSE
 	// events for it, which a Folder makes one of.
 	Document
+	// Lines: server-sent events as OpenAI-compatible endpoints write them, each
+	// "data: ", one line of JSON, LF LF, and [DONE] after the last.
+	Lines
 )
 
 // Dialect is what the payload of an event looks like.
@@ -25,6 +28,8 @@ const (
 	// Wrapped: a GenerateContentResponse as the member "response" of an
 	// object, as the v1internal endpoint sends it.
 	Wrapped
+	// OpenAI: a chat.completion.chunk.
+	OpenAI
 )
 
 // Form is the form of an answer, and of the request that asks for it: one for
@@ -40,8 +45,11 @@ const between = ",\r\n"
 // append appends payload as an event that follows another.
 func (f Form) append(dst, payload []byte) []byte {
 	// Fast path.
-	if f.Framing != Array {
+	switch f.Framing {
+	case SSE, Document:
 		return AppendEvent(dst, payload)
+	case Lines:
+		return appendFramed(dst, payload, linesEnd)
 	}
 	dst = append(dst, between...)
 	return append(appendElement(dst, payload), '\n')
@@ -74,16 +82,30 @@ func (s *Splice) opened(dst []byte, n int) []byte {
 // AppendEnd appends what ends an answer of which something was delivered,
 // after its last event.
 func (s *Splice) AppendEnd(dst []byte) []byte {
-	if s.form.Framing == Array && s.open {
+	switch {
+	case s.form.Framing == Array && s.open:
 		s.open = false
-		dst = append(dst, ']')
+		return append(dst, ']')
+	case s.form.Framing == Lines && !s.openAI.done:
+		s.openAI.done = true
+		return appendFramed(dst, []byte(openAIDone), linesEnd)
 	}
 	return dst
+}
+
+// AppendFailure appends an error object as the clients of the form expect it.
+func (s *Splice) AppendFailure(dst []byte, code int, status, message string) []byte {
+	if s.form.Dialect == OpenAI {
+		return appendFailureOpenAI(dst, code, status, message)
+	}
+	return AppendFailure(dst, code, status, message)
 }
 
 // AppendError appends text, an error object as AppendFailure writes it, as an
 // event. The API wraps an error in nothing but the framing.
 func (s *Splice) AppendError(dst, text []byte) []byte {
+	// After an error there is no [DONE].
+	s.openAI.done = true
 	n := len(dst)
 	return s.opened(s.form.append(dst, text), n)
 }

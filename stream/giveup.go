@@ -23,6 +23,9 @@ func (s *Splice) AppendBareFinish(dst []byte, reason string) []byte {
 }
 
 func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
+	if s.form.Dialect == OpenAI {
+		return s.appendFinishOpenAI(dst, reason)
+	}
 	var p []byte
 	if s.form.Dialect == Wrapped {
 		p = append(p, `{"response": `...)

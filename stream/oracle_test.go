@@ -101,15 +101,22 @@ func oracleUsage(v any) [4]int64 {
 	}
 	o := v.(map[string]any)
 	for i, name := range []string{"promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount"} {
-		count, ok := o[name].(string)
-		if n, isNumber := o[name].(json.Number); isNumber {
-			count, ok = n.String(), true
-		}
-		if ok && countRE.MatchString(count) {
-			usage[i], _ = strconv.ParseInt(count, 10, 64)
-		}
+		usage[i] = oracleCount(o[name])
 	}
 	return usage
+}
+
+// oracleCount is a count, -1 for what is none.
+func oracleCount(v any) int64 {
+	count, ok := v.(string)
+	if n, isNumber := v.(json.Number); isNumber {
+		count, ok = n.String(), true
+	}
+	if !ok || !countRE.MatchString(count) {
+		return -1
+	}
+	n, _ := strconv.ParseInt(count, 10, 64)
+	return n
 }
 
 // uniqueMembers fails when an object names a member twice, or b is not one

@@ -46,13 +46,21 @@ func (p *player) play(t testing.TB, stream string) Verdict {
 		}
 		var v Verdict
 		if p.out, v = p.s.Take(p.out, ev); v != More {
-			return v
+			return p.over(v)
 		}
 		b = b[n:]
 	}
 	rest, some := sc.Rest(b)
 	var v Verdict
 	p.out, v = p.s.End(p.out, rest, some)
+	return p.over(v)
+}
+
+// over ends the answer if v does and its framing has an end.
+func (p *player) over(v Verdict) Verdict {
+	if p.s.form.Framing == Lines && (v == Complete || v == Policy) {
+		p.out = p.s.AppendEnd(p.out)
+	}
 	return v
 }
 

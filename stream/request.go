@@ -3,13 +3,14 @@ package stream
 // Request is what a generate request says that matters here. It aliases the
 // body that it was read from.
 type Request struct {
-	dialect   Dialect
-	body      []byte
-	inner     int  // offset of the object that has contents
-	contents  span // value of contents
-	settings  span // value of generationConfig
-	maxTokens span // value of its maxOutputTokens
-	token     span // value of continuationToken
+	dialect       Dialect
+	body          []byte
+	inner         int  // offset of the object that has contents
+	contents      span // value of contents
+	settings      span // value of generationConfig
+	maxTokens     span // value of its maxOutputTokens
+	token         span // value of continuationToken
+	maxCompletion span // value of a chat completion's max_completion_tokens
 
 	// Model is the model that the body names, where the path does not.
 	Model []byte
@@ -26,6 +27,10 @@ type Request struct {
 	Thoughts bool
 	// Token tells that the request itself resumes a long decode.
 	Token bool
+	// Stream tells that a chat completion is to come as a stream.
+	Stream bool
+	// UsageApart tells that its usage is to come in a chunk of its own.
+	UsageApart bool
 	// Key is the inside of the top-level apiKey string, unescaped.
 	Key []byte
 	// HasKey tells that there is a top-level apiKey member of any type.
@@ -46,6 +51,8 @@ func ParseRequest(d Dialect, body []byte) (r Request, ok bool) {
 			}
 		case d == Wrapped:
 			r.wrapper(string(name), v)
+		case d == OpenAI:
+			r.chatMember(string(name), v)
 		default:
 			r.member(string(name), v)
 		}

@@ -16,6 +16,7 @@ var (
 	paraSeps  = []byte("\xe2\x80\xa9")
 	dataField = []byte("data: ")
 	eventEnd  = []byte("\r\n\r\n")
+	linesEnd  = []byte("\n\n")
 )
 
 // isSafe tells whether payload, a JSON text, can be written as one data line
@@ -56,14 +57,17 @@ func plainBytes(b []byte) (noControls, ascii bool) {
 // that is safe already is copied to the byte; in any other, line breaks
 // between tokens become spaces and characters inside strings at which a
 // client would break are escaped, which changes no value.
-func AppendEvent(dst, payload []byte) []byte {
+func AppendEvent(dst, payload []byte) []byte { return appendFramed(dst, payload, eventEnd) }
+
+// appendFramed is AppendEvent with any end of an event.
+func appendFramed(dst, payload, end []byte) []byte {
 	dst = append(dst, dataField...)
 	if isSafe(payload) {
 		dst = append(dst, payload...)
 	} else {
 		dst = appendOneLine(dst, payload)
 	}
-	return append(dst, eventEnd...)
+	return append(dst, end...)
 }
 
 // appendElement appends payload, a JSON text, as an element of an array. Line

@@ -14,9 +14,12 @@ func Salvage(dst, body []byte, dialect Dialect, thoughts bool) (payload []byte, 
 	s := salvager{b: body, thoughts: thoughts}
 	n := len(dst)
 	start := skipSpace(body, 0)
-	if dialect == Wrapped {
+	switch dialect {
+	case Wrapped:
 		dst = s.wrapper(dst, start)
-	} else {
+	case OpenAI:
+		dst = s.completion(dst, start)
+	default:
 		dst = s.response(dst, start)
 	}
 	c := Chunk{Dialect: dialect}

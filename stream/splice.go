@@ -16,6 +16,7 @@ type Splice struct {
 	transcript Transcript
 	tally      tally
 	join       join
+	openAI     openAIState
 	splicing
 }
 
@@ -70,6 +71,7 @@ func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 	s.tally.reset()
 	s.transcript.Reset(maxTranscript)
 	s.join.reset()
+	s.openAI.reset()
 	s.splicing = splicing{}
 	s.form, s.reasons, s.chunk.Dialect = form, reasons, form.Dialect
 	s.held, s.responseID, s.version, s.token, s.doubt = held, id, version, token, doubt
@@ -87,6 +89,7 @@ func (s *Splice) NextAttempt() {
 		s.spent += s.attemptTokens()
 	}
 	s.join.reset()
+	s.chunk.openAI.thinking = false
 	*a = attemptState{
 		spliced: s.any,
 		mute:    s.delivered&(Thought|Answer) != 0,
@@ -110,6 +113,9 @@ func (s *Splice) attemptTokens() int64 {
 // attempt is over.
 func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	c := &s.chunk
+	if s.form.Framing == Lines && (s.openAI.done || string(ev.Data) == openAIDone) {
+		return s.takeDone(dst)
+	}
 	text, ok := c.Parse(ev.Data, s.transcript.raw)
 	if !ok {
 		if v := s.unreadable(ev); v != More {
@@ -274,6 +280,9 @@ func (s *Splice) noteDelivered() {
 	if kinds&Call != 0 {
 		s.openCall = kinds&OpenCall != 0
 	}
+	if c.Dialect == OpenAI {
+		s.noteOpenAI()
+	}
 	if kinds&Token != 0 && !s.hidesToken() {
 		s.token = append(s.token[:0], c.token.of(c.payload)...)
 		s.tokenAt = s.transcript.Len()
@@ -287,26 +296,6 @@ func (s *Splice) noteIdentity() {
 	}
 	if len(s.version) == 0 {
 		s.version = append(s.version, c.version.of(c.payload)...)
-	}
-}
-
-// noteUsage keeps the newest counts of the attempt.
-func (s *Splice) noteUsage() {
-	u, a := s.chunk.Usage, &s.attempt
-	if !u.known {
-		return
-	}
-	keep := func(dst *int64, n int64) {
-		if n >= 0 {
-			*dst = n
-		}
-	}
-	keep(&a.usage.Prompt, u.Prompt)
-	keep(&a.usage.Candidates, u.Candidates)
-	keep(&a.usage.Thoughts, u.Thoughts)
-	keep(&a.usage.ToolUse, u.ToolUse)
-	if !a.spliced {
-		s.tally.note(&s.chunk)
 	}
 }
 
@@ -351,7 +340,7 @@ func (s *Splice) Plain() bool { return s.join.mode == joinOff }
 
 // Sloppy tells that the attempt's finishes have been followed by more of the
 // answer, so that a finish does not announce the end.
-func (s *Splice) Sloppy() bool { return s.attempt.sloppy }
+func (s *Splice) Sloppy() bool { return s.attempt.sloppy && !s.openAI.done }
 
 // Failure returns the error of the verdict Failed.
 func (s *Splice) Failure() Failure { return s.failure }

@@ -49,6 +49,9 @@ func (s *Splice) splitFinish(payload []byte) (text, finish []byte, ok bool) {
 		e.replace(span{v, end}, candidate)
 		return e.append(nil, payload)
 	}
+	if c.Dialect == OpenAI {
+		return with(appendWithout(nil, candidate, isFinishReason)), with(appendWithoutMessage(nil, candidate)), true
+	}
 	text = with(appendWithout(nil, candidate, func(name []byte) bool {
 		return string(name) == "finishReason" || string(name) == "finishMessage"
 	}))
@@ -64,4 +67,17 @@ func (s *Splice) splitFinish(payload []byte) (text, finish []byte, ok bool) {
 // retries tells whether finish is an interruption.
 func (s *Splice) retries(finish []byte) bool {
 	return finish != nil && !natural(finish) && s.reasons.retried[string(finish)]
+}
+
+func isFinishReason(name []byte) bool { return string(name) == "finish_reason" }
+
+// appendWithoutMessage appends a choice whose message says nothing.
+func appendWithoutMessage(dst, choice []byte) []byte {
+	dst = append(dst, `{"message": {"content": ""}`...)
+	walkMembers(choice, 0, func(name []byte, v span) {
+		if string(name) != "message" && string(name) != "delta" {
+			dst = append(appendName(dst, name), v.of(choice)...)
+		}
+	})
+	return append(dst, '}')
 }

@@ -7,6 +7,9 @@ import "strconv"
 // the payload did not name is -1 after parse and 0 in a sum.
 type Usage struct {
 	Prompt, Candidates, Thoughts, ToolUse int64
+	// Reasoning is what the OpenAI form calls reasoning_tokens: a part of
+	// Candidates, not beside them.
+	Reasoning int64
 
 	known         bool // some count was named
 	promptDetails span // promptTokensDetails, raw
@@ -14,7 +17,7 @@ type Usage struct {
 }
 
 // noUsage is the usage of a payload that names none.
-var noUsage = Usage{Prompt: -1, Candidates: -1, Thoughts: -1, ToolUse: -1}
+var noUsage = Usage{Prompt: -1, Candidates: -1, Thoughts: -1, ToolUse: -1, Reasoning: -1}
 
 // Known tells whether the payload named any count. Vertex AI names none
 // before its last event.
@@ -67,6 +70,27 @@ func (u *Usage) count(field *int64, value []byte) {
 	}
 }
 
+// noteUsage keeps the newest counts of the attempt.
+func (s *Splice) noteUsage() {
+	u, a := s.chunk.Usage, &s.attempt
+	if !u.known {
+		return
+	}
+	keep := func(dst *int64, n int64) {
+		if n >= 0 {
+			*dst = n
+		}
+	}
+	keep(&a.usage.Prompt, u.Prompt)
+	keep(&a.usage.Candidates, u.Candidates)
+	keep(&a.usage.Thoughts, u.Thoughts)
+	keep(&a.usage.ToolUse, u.ToolUse)
+	keep(&a.usage.Reasoning, u.Reasoning)
+	if !a.spliced {
+		s.tally.note(&s.chunk)
+	}
+}
+
 // atoi reads a count, written as a number or, as JSON mappings of 64-bit
 // numbers do, as a string of digits.
 func atoi(b []byte) (n int64, ok bool) {
@@ -89,6 +113,7 @@ func atoi(b []byte) (n int64, ok bool) {
 // one spent, and what the first of them said about the prompt.
 type tally struct {
 	candidates, thoughts int64 // spent by earlier attempts that delivered something
+	reasoning            int64 // the part of candidates that was thinking, in the OpenAI form
 	prompt               int64 // of the first attempt that named it, -1 before
 	promptDetails        []byte
 	cached               []byte
@@ -113,6 +138,7 @@ func (t *tally) note(c *Chunk) {
 func (t *tally) add(u Usage) {
 	t.candidates += max(u.Candidates, 0)
 	t.thoughts += max(u.Thoughts, 0)
+	t.reasoning += max(u.Reasoning, 0)
 }
 
 // appendUsage appends the usageMetadata object of the whole answer: u's

@@ -1,0 +1,121 @@
+package stream
+
+// appendEditedOpenAI appends an event of a later attempt, as appendEdited
+// does: id, created and model become those of the first attempt, usage that of
+// the whole answer, and of the delta stays what the client is to see. This is
+// the rare path, it allocates.
+func (s *Splice) appendEditedOpenAI(dst []byte) []byte {
+	c := &s.chunk
+	var e editor
+	if s.rewrites() || c.openAI.role && s.openAI.role {
+		choices, left := s.appendChoices(nil, c.candidates.of(c.payload))
+		if !left && c.Finish == nil {
+			return dst
+		}
+		e.replace(c.candidates, choices)
+	}
+	for _, m := range [...]struct {
+		at    span
+		first []byte
+	}{{c.responseID, s.responseID}, {c.version, s.version}, {c.openAI.created, s.openAI.created}} {
+		if m.at.present() && len(m.first) > 0 {
+			e.replace(m.at, m.first)
+		}
+	}
+	if c.Usage.known {
+		e.replace(c.usage, s.tally.appendOpenAI(nil, c, s.attempt.usage))
+	}
+	return s.form.append(dst, e.append(nil, c.payload))
+}
+
+// appendChoices appends the choices array of a continuation. left tells
+// whether anything of an answer is left in it.
+func (s *Splice) appendChoices(dst, choices []byte) (out []byte, left bool) {
+	dst = append(dst, '[')
+	i, some := arrayStart(choices, 0)
+	for n := 0; some && i != bad; n++ {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		start := i
+		if i = skipValue(choices, i, 0); i == bad {
+			return dst, left
+		}
+		if choice := choices[start:i]; n > 0 || choice[0] != '{' {
+			// Not the answer's.
+			dst, left = append(dst, choice...), true
+		} else {
+			dst, left = s.appendChoice(dst, choice)
+		}
+		i, some = nextItem(choices, i, ']')
+	}
+	return append(dst, ']'), left
+}
+
+func (s *Splice) appendChoice(dst, choice []byte) (out []byte, left bool) {
+	dst = append(dst, '{')
+	walkMembers(choice, 0, func(name []byte, v span) {
+		dst = appendName(dst, name)
+		value := v.of(choice)
+		if string(name) != "delta" && string(name) != "message" || value[0] != '{' {
+			dst = append(dst, value...)
+			return
+		}
+		dst, left = s.appendDelta(dst, value)
+	})
+	return append(dst, '}'), left
+}
+
+// appendDelta appends what is left of a delta: no role, which the client has
+// been told, no thoughts that are muted, no text that was repeated.
+func (s *Splice) appendDelta(dst, delta []byte) (out []byte, left bool) {
+	var d openAIDelta
+	d.parse(delta, 0)
+	mute := s.attempt.mute
+	text := d.split(delta, s.chunk.openAI.thinking)
+	dst = append(dst, '{')
+	walkMembers(delta, 0, func(name []byte, v span) {
+		value := v.of(delta)
+		switch string(name) {
+		case "role":
+			if s.openAI.role {
+				return
+			}
+		case "content":
+			if value[0] == '"' {
+				kept := s.keptContent(delta, d.content, text)
+				left = left || len(kept) > 0
+				dst = append(appendName(dst, name), '"')
+				dst = append(append(dst, kept...), '"')
+				return
+			}
+		case "reasoning_content", "reasoning", "reasoning_details", "thinking":
+			if mute {
+				return
+			}
+		case "extra_content":
+			if mute && d.thought {
+				return
+			}
+		case "annotations":
+			// Their offsets count the text of this attempt alone.
+			if s.join.text {
+				return
+			}
+		}
+		left = left || !isEmptyValue(value)
+		dst = append(appendName(dst, name), value...)
+	})
+	return append(dst, '}'), left
+}
+
+// keptContent returns what the client gets of the content at at, of which text
+// is the answer's.
+func (s *Splice) keptContent(delta []byte, at, text span) []byte {
+	w := window{s.join.cut, s.join.keep}
+	kept := w.of(text.of(delta))
+	if s.attempt.mute || text.from == at.from {
+		return kept
+	}
+	return append(append([]byte(nil), delta[at.from:text.from]...), kept...)
+}

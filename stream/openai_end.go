@@ -1,0 +1,97 @@
+package stream
+
+import "strconv"
+
+// openAIDone is the payload after the last event of an OpenAI-compatible
+// stream.
+const openAIDone = "[DONE]"
+
+// openAIState is what a Splice knows of an OpenAI-compatible answer only.
+type openAIState struct {
+	created []byte // raw, of the first attempt that delivered one
+	role    bool   // the role was delivered
+	calls   openAICalls
+	done    bool // [DONE] was written, or is not to be
+	apart   bool // see UsageApart
+}
+
+func (o *openAIState) reset() {
+	o.calls.reset()
+	o.created, o.role, o.done, o.apart = o.created[:0], false, false, false
+}
+
+// takeDone takes [DONE], or what follows it. It ends the answer only if its
+// finish has come; the end of the body is then still awaited.
+func (s *Splice) takeDone(dst []byte) ([]byte, Verdict) {
+	switch {
+	case s.openAI.done:
+		return dst, More
+	case s.Finished():
+		return s.AppendEnd(dst), More
+	}
+	return s.End(dst, Event{}, false)
+}
+
+// noteOpenAI records of an event that was delivered what only
+// OpenAI-compatible answers have.
+func (s *Splice) noteOpenAI() {
+	c := &s.chunk
+	if !s.attempt.spliced && len(s.openAI.created) == 0 {
+		s.openAI.created = append(s.openAI.created, c.openAI.created.of(c.payload)...)
+	}
+	s.openAI.role = s.openAI.role || c.openAI.role
+	if c.openAI.calls.present() {
+		s.openAI.calls.take(c.openAI.calls.of(c.payload))
+		s.openCall = s.openAI.calls.open()
+	}
+}
+
+// UsageApart says that the client of an OpenAI-compatible stream asked for
+// usage in a chunk of its own, after the finish. Reset forgets it.
+func (s *Splice) UsageApart() { s.openAI.apart = true }
+
+// appendFinishOpenAI is AppendFinish for an OpenAI-compatible stream. Where
+// the client asked for usage, it has a chunk of its own, after the finish.
+func (s *Splice) appendFinishOpenAI(dst []byte, reason string) []byte {
+	u := s.attempt.usage
+	p := append([]byte(nil), `{"choices":[{"delta":{},"finish_reason":"`...)
+	p = append(p, openAIFinish(reason, s.delivered&Call != 0)...)
+	p = append(p, `","index":0}]`...)
+	p = s.appendIdentityOpenAI(p)
+	if !s.tally.named(u) {
+		return s.form.append(dst, append(p, '}'))
+	}
+	if s.openAI.apart {
+		dst = s.form.append(dst, append(p, '}'))
+		p = s.appendIdentityOpenAI(append(p[:0], `{"choices":[]`...))
+	}
+	p = s.tally.appendOpenAI(append(p, `,"usage":`...), &Chunk{}, u)
+	return s.form.append(dst, append(p, '}'))
+}
+
+// appendIdentityOpenAI appends the members that all chunks of an answer have
+// in common.
+func (s *Splice) appendIdentityOpenAI(dst []byte) []byte {
+	if len(s.openAI.created) > 0 {
+		dst = append(append(dst, `,"created":`...), s.openAI.created...)
+	}
+	if len(s.responseID) > 0 {
+		dst = append(append(dst, `,"id":`...), s.responseID...)
+	}
+	if len(s.version) > 0 {
+		dst = append(append(dst, `,"model":`...), s.version...)
+	}
+	return append(dst, `,"object":"chat.completion.chunk"`...)
+}
+
+// appendFailureOpenAI is AppendFailure for an OpenAI-compatible stream: its
+// clients raise any chunk that has an error, and show type and code as well.
+func appendFailureOpenAI(dst []byte, code int, status, message string) []byte {
+	dst = append(dst, `{"error":{"message":`...)
+	dst = AppendJSONString(dst, []byte(message))
+	dst = append(dst, `,"type":"server_error","param":null,"code":`...)
+	dst = strconv.AppendInt(dst, int64(code), 10)
+	dst = append(dst, `,"status":`...)
+	dst = AppendJSONString(dst, []byte(status))
+	return append(dst, "}}"...)
+}
