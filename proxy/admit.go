@@ -47,8 +47,12 @@ func (e *exchange) admit(ctx *fasthttp.RequestCtx) *refusal {
 
 // form returns the form of the answer that the request asks for. ok tells
 // that it is one that can be healed: a streamGenerateContent or a
-// generateContent, of whatever version, project and model.
+// generateContent, of whatever version, project and model, or a chat
+// completion.
 func (e *exchange) form() (f stream.Form, ok bool) {
+	if e.isChat() {
+		return stream.Form{Framing: stream.Lines, Dialect: stream.OpenAI}, true
+	}
 	model, action := e.model()
 	if string(e.method) != "POST" {
 		return f, false

@@ -183,6 +183,10 @@ func (h *healer) prefills() bool {
 	if h.noPrefill || h.e.s.cfg.ContinueMode == "prompt" {
 		return false
 	}
+	if h.chat() && h.e.s.cfg.ContinueMode != "prefill" {
+		// What is made of a last assistant message is not documented.
+		return false
+	}
 	model := h.modelName()
 	if _, refused := h.e.s.prefill.refused.Load(model); refused {
 		return false
@@ -202,8 +206,9 @@ func takesPrefill(model string) bool {
 }
 
 func (h *healer) modelName() string {
-	if len(h.request.Model) > 0 {
-		return string(h.request.Model)
+	if name := h.request.Model; len(name) > 0 {
+		// Vertex AI's models have the publisher in front.
+		return string(name[bytes.LastIndexByte(name, '/')+1:])
 	}
 	model, _ := h.e.model()
 	return string(model)

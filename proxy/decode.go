@@ -41,7 +41,7 @@ func claimOf(contentType []byte) claim {
 // typeOf returns the content type of an answer in framing f, and whether one
 // that came with the claim c is as good.
 func typeOf(f stream.Framing, c claim) (name string, good bool) {
-	if f != stream.SSE {
+	if f == stream.Array || f == stream.Document {
 		return jsonType, c == claimsJSON
 	}
 	return "text/event-stream", c == claimsEvents

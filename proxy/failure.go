@@ -77,5 +77,6 @@ var (
 	errClientStall = errors.New("client silent for too long")
 	errClientBody  = errors.New("unreadable request body")
 	errTooLarge    = errors.New("request body too large")
+	errGivenUp     = errors.New("answer given up")
 	errChaos       = errors.New("cut on purpose")
 )

@@ -8,7 +8,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"gemini-resilient-proxy/routing"
-	"gemini-resilient-proxy/stream"
 )
 
 // errorPause separates the two forms of an error in a stream. Some clients
@@ -126,17 +125,22 @@ func (h *healer) sayGiveUp() error {
 		}
 	}
 	code, status, message := h.lastWords()
-	text := stream.AppendFailure(nil, code, status, message)
+	text := h.splice.AppendFailure(nil, code, status, message)
 	h.out = h.splice.AppendEnd(h.splice.AppendError(h.out, text))
 	if err := h.flush(); err != nil {
 		return err
 	}
 	h.out = h.splice.AppendEcho(emptyFrame(h.out), text)
-	if !h.pending() {
-		return nil
+	if h.pending() {
+		time.Sleep(errorPause)
+		return h.flush()
 	}
-	time.Sleep(errorPause)
-	return h.flush()
+	if h.chat() {
+		// Whoever passes over the error is to miss the end of the body.
+		time.Sleep(errorPause)
+		return errGivenUp
+	}
+	return nil
 }
 
 // lastWords returns the error that ends a broken stream.

@@ -167,13 +167,19 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	h.attempt.e = e
 	h.frame()
 	h.form, _ = e.form()
-	h.splice.Reset(h.form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
 	h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	if h.request.HasKey {
 		buf.B = stream.AppendWithoutKey(nil, buf.B)
 		h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	}
 	e.record.model = clip(h.request.Model)
+	if h.chat() && !h.request.Stream {
+		h.form.Framing = stream.Document
+	}
+	h.splice.Reset(h.form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	if h.request.UsageApart {
+		h.splice.UsageApart()
+	}
 	return h
 }
 

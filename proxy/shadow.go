@@ -39,6 +39,9 @@ func newShadow(e *exchange, a *attempt) *shadow {
 	}
 	c := claimOf(a.head.ContentType())
 	src, known := decoded(a)
+	if form.Dialect == stream.OpenAI && c == claimsJSON {
+		form.Framing = stream.Document
+	}
 	one, zipped := form.Framing == stream.Document, isDecoder(src)
 	if !known || zipped && !one || c == claimsOther || one && c != claimsJSON {
 		return nil

@@ -39,7 +39,11 @@ func (h *healer) answer(ctx *fasthttp.RequestCtx) {
 	if t := e.serverTimeout(); t > 0 {
 		e.deadline = earlier(e.deadline, e.started.Add(t))
 	}
-	if e.s.cfg.UnaryViaStream {
+	switch {
+	case e.s.cfg.UnaryViaStream && h.chat():
+		h.body.B = h.request.AppendStreaming(nil)
+		h.request, h.readable = stream.ParseRequest(h.form.Dialect, h.body.B)
+	case e.s.cfg.UnaryViaStream:
 		h.one.target = bytes.Clone(e.target)
 		e.target = routing.AppendStreaming(e.target[:0], h.one.target)
 	}
