@@ -176,3 +176,59 @@ func TestChatDocumentIsContinued(t *testing.T) {
 		t.Errorf("%v in %s", err, a.body)
 	}
 }
+
+// TestChatPrefillIsAskedForByName: the assistant message alone is sent only
+// when the settings say so, and not again to a model that refuses it.
+func TestChatPrefillIsAskedForByName(t *testing.T) {
+	t.Parallel()
+	const alone = `,{"role":"assistant","content":"` + first + `"}]}`
+	s := newChatStage(t, func(cfg *proxy.Config) { cfg.ContinueMode = "prefill" })
+	f := func(requests int, scripts ...upstream.Script) {
+		t.Helper()
+		a := s.chat(scripts...)
+		if r, err := readChat(a.body); err != nil || r.whole(first+second, "stop") != nil {
+			t.Errorf("%v in %s", err, a.body)
+		}
+		all := s.up.Requests()
+		if len(all) != requests || !strings.HasSuffix(string(all[1].Body), alone) {
+			t.Errorf("%d requests, the second %s", len(all), all[1].Body)
+		}
+	}
+	cut := asChat(upstream.Text(first), upstream.Cut())
+	f(2, cut, chatRest)
+	f(3, cut, asChat(upstream.ErrorBody(400, "INVALID_ARGUMENT", "Requests ending with a model turn are not supported.", 0)), chatRest)
+	if last := string(s.up.Requests()[2].Body); !strings.HasSuffix(last, `{"role":"user","content":"Go on."}]}`) {
+		t.Errorf("%s", last)
+	}
+	// It is remembered.
+	s.chatHeals(first+second, "stop", "|"+first, s.chat(cut, chatRest))
+	s = newChatStage(t, func(cfg *proxy.Config) { cfg.ContinueMode = "auto" })
+	s.chatHeals(first+second, "stop", "|"+first, s.chat(cut, chatRest))
+}
+
+// TestChatClientThatLeavesIsNoticed while the upstream is silent: nothing is
+// asked again.
+func TestChatClientThatLeavesIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := newChatStage(t, nil)
+	gone := make(chan struct{})
+	s.up.SetHandler(upstream.Always(asChat(upstream.Text(first), upstream.Stall())))
+	s.up.Reset()
+	c := s.dial()
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", chatPath, len(s.body), s.body)
+	for br, line := reader(c), ""; !strings.HasPrefix(line, "data: "); {
+		var err error
+		if line, err = br.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Close()
+	go func() {
+		<-s.up.Requests()[0].Done
+		close(gone)
+	}()
+	s.await("the upstream's end", gone)
+	if n := len(s.up.Requests()); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
