@@ -31,10 +31,13 @@ func TestMain(m *testing.M) {
 // patience is how long a test waits for what must come.
 const patience = 20 * time.Second
 
+// lifetime is how long a program may run in all.
+const lifetime = 5 * time.Minute
+
 // program is the program with these arguments, its environment alone.
 func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append([]string{asProgram + "=1"}, env...)

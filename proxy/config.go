@@ -56,6 +56,8 @@ type Config struct {
 	// ClientStallTimeout bounds the silence of a client while its body is
 	// read, and the time it does not take what is written.
 	ClientStallTimeout time.Duration
+	// TunnelIdleTimeout is how long a tunnel may be silent in both directions.
+	TunnelIdleTimeout time.Duration
 	// DrainTimeout is how long running streams go on after SIGTERM.
 	DrainTimeout time.Duration
 	// StreamDeadline bounds one client request, all attempts and waits

@@ -32,6 +32,7 @@ type clientConn struct {
 	watched epollEntry
 	armed   time.Time // the write deadline
 	polled  polled    // Conn, nil when it cannot be polled
+	orphan  func()    // called by Close: what else ends with the connection, or nil
 }
 
 func newClientConn(conn net.Conn, stall time.Duration) *clientConn {
@@ -91,6 +92,10 @@ func (c *clientConn) Write(p []byte) (n int, err error) {
 
 // Close closes the connection and has the listener forget it.
 func (c *clientConn) Close() error {
+	if end := c.orphan; end != nil {
+		c.orphan = nil
+		end()
+	}
 	if c.from != nil {
 		c.from.mu.Lock()
 		delete(c.from.open, c)

@@ -48,6 +48,7 @@ type exchange struct {
 	riding   *ride    // what it ends, nil while there is none
 	bodyErr  error    // of causeBody, set before it
 
+	upgrade   bool // the upstream may answer with 101
 	streaming bool // the response body ends the exchange, not the handler
 
 	record record

@@ -74,6 +74,8 @@ var (
 	errDeadline    = errors.New("deadline of the request is over")
 	errGone        = errors.New("client has left")
 	errDrain       = errors.New("proxy is shutting down")
+	errIdle        = errors.New("tunnel silent for too long")
+	errCut         = errors.New("upstream connection broke")
 	errClientStall = errors.New("client silent for too long")
 	errClientBody  = errors.New("unreadable request body")
 	errTooLarge    = errors.New("request body too large")

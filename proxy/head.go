@@ -25,6 +25,7 @@ type head struct {
 	wantHeaders    []byte // Access-Control-Request-Headers
 	serverTimeout  []byte // X-Server-Timeout
 	apiClient      []byte // X-Goog-Api-Client
+	upgrade        []byte // hop by hop, as are those that connection names
 	connection     [][]byte
 
 	hasLength, hasCoding bool
@@ -99,8 +100,10 @@ func (h *head) line(line []byte) *refusal {
 func (h *head) known(lowered, name, value []byte) *refusal {
 	switch string(lowered) {
 	case "host", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
-		"te", "trailer", "upgrade", "http2-settings":
+		"te", "trailer", "http2-settings":
 		// Hop by hop (RFC 9110 7.6.1), or written anew.
+	case "upgrade":
+		h.upgrade = value
 	case "connection":
 		for part := range bytes.SplitSeq(value, []byte(",")) {
 			if part = bytes.Trim(part, " \t"); len(part) > 0 {

@@ -19,7 +19,7 @@ func outcomeOf(err error) routing.Outcome {
 		return routing.Drain
 	case errors.Is(err, errDeadline):
 		return routing.Deadline
-	case errors.Is(err, errStall):
+	case errors.Is(err, errStall), errors.Is(err, errIdle):
 		return routing.Stall
 	case errors.Is(err, errNoResponse), errors.Is(err, errDial), errors.Is(err, errBadResponse):
 		return routing.ConnectFailed

@@ -19,9 +19,10 @@ const (
 	kindRefused kind = iota // answered by the proxy itself
 	kindRelay
 	kindHeal
+	kindTunnel
 )
 
-var kindNames = [...]string{"refused", "relay", "heal"}
+var kindNames = [...]string{"refused", "relay", "heal", "tunnel"}
 
 // record is what is told about a request when it is over.
 type record struct {

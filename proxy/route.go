@@ -74,6 +74,7 @@ type plan struct {
 	body     []byte
 	length   int64 // of the body; -1: chunked, sent by somebody else
 	identity bool  // ask for an answer without content coding
+	upgrade  bool  // ask for a WebSocket
 	timeout  int64 // X-Server-Timeout in seconds, 0: as the client sent it
 }
 
@@ -91,6 +92,9 @@ func (e *exchange) appendHead(dst []byte, p *plan) []byte {
 		dst = appendField(dst, f.name, f.value)
 	}
 	dst = e.appendCredentials(dst)
+	if p.upgrade {
+		dst = append(dst, "Connection: Upgrade\r\nUpgrade: "+webSocket+"\r\n"...)
+	}
 	switch {
 	case p.identity:
 		dst = append(dst, "Accept-Encoding: identity\r\n"...)
@@ -165,10 +169,11 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 	named := appendNamed(room[:0], src)
 	for name, value := range src.All() {
 		var buf [32]byte
-		switch string(lower(buf[:0], name)) {
-		case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
-			"te", "trailer", "transfer-encoding", "upgrade", "content-length":
+		lowered := lower(buf[:0], name)
+		if isHop(lowered) {
 			continue
+		}
+		switch string(lowered) {
 		case "access-control-allow-origin", "access-control-expose-headers":
 			if s.cors.on() {
 				continue
@@ -178,6 +183,17 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 			dst.Header.AddBytesKV(name, value)
 		}
 	}
+}
+
+// isHop tells whether a response field, its name in lower case, is for one hop
+// only or is written anew (RFC 9110 7.6.1).
+func isHop(name []byte) bool {
+	switch string(name) {
+	case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
+		"te", "trailer", "transfer-encoding", "upgrade", "content-length":
+		return true
+	}
+	return false
 }
 
 // appendNamed appends the names that the Connection fields of h list, there

@@ -129,7 +129,9 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		NoDefaultContentType:          true,
 		SecureErrorLogMessage:         true,
 		CloseOnShutdown:               true,
-		Logger:                        quiet{},
+		// A tunnel closes its connection itself; see tunnel.begin.
+		KeepHijackedConns: true,
+		Logger:            quiet{},
 	}
 }
 
@@ -163,6 +165,10 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	if s.cors.on() && string(e.method) == "OPTIONS" && len(e.head.origin) > 0 && len(e.head.wantMethod) > 0 {
 		s.cors.preflight(ctx, &e.head)
 		e.record.status = 204
+		return
+	}
+	if e.wantsTunnel() {
+		s.tunnel(ctx, e)
 		return
 	}
 	if _, ok := e.form(); ok && e.heals() {

@@ -69,7 +69,7 @@ func TestSettingErrors(t *testing.T) {
 	f("STALL_TIMEOUT", "1d", `"1d": `+duration)
 	f("STALL_TIMEOUT", "9999999999h", `"9999999999h": `+duration)
 	f("STALL_TIMEOUT", strings.Repeat("9", 50), `"`+strings.Repeat("9", 40)+`"...: `+duration)
-	for _, s := range []string{"CONNECT_TIMEOUT", "FIRST_EVENT_TIMEOUT", "CLIENT_HEADER_TIMEOUT", "CLIENT_STALL_TIMEOUT", "STREAM_DEADLINE"} {
+	for _, s := range []string{"CONNECT_TIMEOUT", "FIRST_EVENT_TIMEOUT", "CLIENT_HEADER_TIMEOUT", "CLIENT_STALL_TIMEOUT", "TUNNEL_IDLE_TIMEOUT", "STREAM_DEADLINE"} {
 		f(s, "0s", `"0s": must be more than zero`)
 	}
 

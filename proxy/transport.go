@@ -142,9 +142,9 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 		if err := h.Read(br); err != nil {
 			return nil, t.headError(e, err, at)
 		}
-		if code := h.StatusCode(); code == 101 {
+		if code := h.StatusCode(); code == 101 && !e.upgrade {
 			return nil, errBadResponse
-		} else if code >= 200 {
+		} else if code >= 200 || code == 101 {
 			return takeBuffered(br, buf)
 		}
 	}
