@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,20 +16,8 @@ import (
 	"gemini-resilient-proxy/bench/upstream"
 )
 
-// resident returns the memory of a process in bytes, 0 where that is not known.
-func resident(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kib << 10
-		}
-	}
-	return 0
-}
+// resident returns the memory that a process holds, as memory does.
+func resident(pid int) int64 { return memory(pid, "VmRSS:") }
 
 // echo sends every message of a WebSocket back.
 func echo(w http.ResponseWriter, r *http.Request) {

@@ -30,10 +30,8 @@ func (e *exchange) admit(ctx *fasthttp.RequestCtx) *refusal {
 	if r := e.head.read(req.RawHeaders()); r != nil {
 		return r
 	}
-	for _, c := range req.Host() {
-		if !isHost[c] {
-			return refuse(400, "the Host header holds a character that is not allowed")
-		}
+	if !isHostValue(req.Host()) {
+		return refuse(400, "the Host header holds a character that is not allowed")
 	}
 	e.path, e.query, _ = bytes.Cut(target, []byte("?"))
 	if err := routing.CheckPath(e.path); err != nil {

@@ -48,8 +48,9 @@ type exchange struct {
 	riding   *ride    // what it ends, nil while there is none
 	bodyErr  error    // of causeBody, set before it
 
-	upgrade   bool // the upstream may answer with 101
-	streaming bool // the response body ends the exchange, not the handler
+	upgrade   bool         // the upstream may answer with 101
+	uploaded  atomic.Int64 // when a part of the request body was sent on last, Unix nanoseconds
+	streaming bool         // the response body ends the exchange, not the handler
 
 	record record
 	attrs  []slog.Attr // of the log line

@@ -25,6 +25,8 @@ type head struct {
 	wantHeaders    []byte // Access-Control-Request-Headers
 	serverTimeout  []byte // X-Server-Timeout
 	apiClient      []byte // X-Goog-Api-Client
+	forwardedProto []byte // X-Forwarded-Proto
+	forwardedHost  []byte // X-Forwarded-Host
 	upgrade        []byte // hop by hop, as are those that connection names
 	connection     [][]byte
 
@@ -110,8 +112,11 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 				h.connection = append(h.connection, part)
 			}
 		}
-	case "forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host",
-		"x-forwarded-proto", "x-forwarded-port", "x-forwarded-server", "cookie":
+	case "x-forwarded-proto":
+		h.forwardedProto = value
+	case "x-forwarded-host":
+		h.forwardedHost = value
+	case "forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-port", "x-forwarded-server", "cookie":
 		// What the way to the proxy looked like is not the upstream's business.
 	case "content-length":
 		h.hasLength = true

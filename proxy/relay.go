@@ -137,6 +137,9 @@ func (r *relayed) recycle() {
 func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	e, resp := r.e, &ctx.Response
 	e.s.copyResponseHead(resp, &r.a.head)
+	if e.isUpload() {
+		e.ownUploadURLs(ctx.Host(), &resp.Header)
+	}
 	e.s.cors.allow(&resp.Header, e.head.origin)
 	e.record.status = resp.StatusCode()
 	e.first()

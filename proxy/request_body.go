@@ -133,6 +133,7 @@ func (u *upload) run() {
 		if n > 0 && u.send(buf[:n], chunked) != nil {
 			return
 		}
+		u.e.uploaded.Store(time.Now().UnixNano())
 		if err == io.EOF && (chunked || sent == u.left) {
 			u.whole = !chunked || u.a.write(u.a.link.conn, []byte("0\r\n\r\n")) == nil
 			return

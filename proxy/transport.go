@@ -169,13 +169,21 @@ func (e *exchange) awaitByte(conn *upstreamConn, br *bufio.Reader, at time.Time)
 		}
 		e.watch()
 	}
-	if err := e.arm(conn, at); err != nil {
-		return err
+	for {
+		if err := e.arm(conn, at); err != nil {
+			return err
+		}
+		_, err := br.Peek(1)
+		if err == nil {
+			return nil
+		}
+		// The answer to an upload is due only when that has come to its end.
+		later := time.Unix(0, e.uploaded.Load()).Add(e.s.cfg.FirstEventTimeout)
+		if !isTimeout(err) || e.err() != nil || !later.After(time.Now()) {
+			return e.readError(err, at)
+		}
+		at = later
 	}
-	if _, err := br.Peek(1); err != nil {
-		return e.readError(err, at)
-	}
-	return nil
 }
 
 // awaitRest gives what is missing of a head its full time.

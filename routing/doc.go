@@ -9,6 +9,7 @@
 //  2. SplitQuery takes the API key and the group name out of the query.
 //  3. Table.Choose finds the group; Table.SplitKey cuts its prefix off the key.
 //  4. AppendTarget writes the upstream request target.
+//     AppendOwnURL takes one back to what the client would ask for.
 //  5. Policy.Decide says after each interrupted attempt whether there is
 //     another one, and after which wait.
 //

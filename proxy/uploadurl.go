@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+)
+
+// isUpload tells whether the request is one of the API's upload protocol,
+// whose answers say where the bytes are to go.
+func (e *exchange) isUpload() bool { return bytes.Contains(e.path, []byte("/upload/")) }
+
+// ownUploadURLs makes the URLs that an upload is sent to lead to the proxy. The
+// client uses them as they are, mostly without a key: they carry the group.
+func (e *exchange) ownUploadURLs(host []byte, h *fasthttp.ResponseHeader) {
+	var own routing.Own
+	for _, f := range uploadURLs(h) {
+		if own.Origin == nil {
+			own = routing.Own{Origin: e.origin(host), Host: host}
+		}
+		if url, ok := routing.AppendOwnURL(nil, e.s.table, &e.s.base, e.group, own, f.value); ok {
+			h.SetBytesKV(f.name, url)
+		}
+	}
+}
+
+// uploadURLs returns copies of the fields that hold one. Their names are as
+// the upstream wrote them.
+func uploadURLs(h *fasthttp.ResponseHeader) (found []field) {
+	for name, value := range h.All() {
+		var buf [32]byte
+		switch string(lower(buf[:0], name)) {
+		case "x-goog-upload-url", "x-goog-upload-control-url", "location":
+			found = append(found, field{bytes.Clone(name), bytes.Clone(value)})
+		}
+	}
+	return found
+}
+
+// origin returns the scheme and host under which the client has reached the
+// proxy. What a terminator in front says of that is believed: whoever says
+// something else misleads only itself.
+func (e *exchange) origin(host []byte) []byte {
+	scheme := "http"
+	if bytes.EqualFold(firstOf(e.head.forwardedProto), []byte("https")) {
+		scheme = "https"
+	}
+	if h := firstOf(e.head.forwardedHost); len(h) > 0 && isHostValue(h) {
+		host = h
+	}
+	return append([]byte(scheme+"://"), host...)
+}
+
+// firstOf returns the first element of a comma-separated list: the one that
+// the outermost proxy wrote.
+func firstOf(list []byte) []byte {
+	first, _, _ := bytes.Cut(list, []byte(","))
+	return bytes.TrimSpace(first)
+}
+
+func isHostValue(host []byte) bool {
+	for _, c := range host {
+		if !isHost[c] {
+			return false
+		}
+	}
+	return true
+}
