@@ -39,6 +39,9 @@
 // A Form says what all of that looks like on the wire; it is picked once, from
 // the request, and given to Splice.Reset and ParseRequest.
 //
+// The Interactions API resumes its streams itself; Interaction.Take passes on
+// its events as they came and drops what is told twice.
+//
 // States of a Splice:
 //
 //	relaying --finish--> finished --end of body--> done
