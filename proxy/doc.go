@@ -6,6 +6,8 @@
 //	Server.serve      refuses what must not pass (admit.go), answers CORS
 //	exchange          is made: one client request, from head to log line
 //	exchange.route    finds key and group, builds the upstream target
+//	Server.interact   resumes a stream of the Interactions API where it broke
+//	                  (interactions.go), in a healer's phases, or
 //	Server.tunnel     joins the two connections of a WebSocket, or
 //	Server.relay      passes it through, both bodies streaming, or
 //	healer.open       runs attempts until there is something to tell the

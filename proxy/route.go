@@ -72,24 +72,29 @@ func (e *exchange) bodyKey(body []byte) *refusal {
 // plan is what one upstream request says beside its target.
 type plan struct {
 	body     []byte
-	length   int64 // of the body; -1: chunked, sent by somebody else
-	identity bool  // ask for an answer without content coding
-	upgrade  bool  // ask for a WebSocket
-	timeout  int64 // X-Server-Timeout in seconds, 0: as the client sent it
+	length   int64  // of the body; -1: chunked, sent by somebody else
+	identity bool   // ask for an answer without content coding
+	upgrade  bool   // ask for a WebSocket
+	target   []byte // GET this in place of the client's request, nil: as the client asks
+	timeout  int64  // X-Server-Timeout in seconds, 0: as the client sent it
 }
 
 // appendHead appends the head of an upstream request. Names and values are
 // the client's, in its order; what the proxy decides comes first and last, so
 // that no Connection header of the client can take it away.
 func (e *exchange) appendHead(dst []byte, p *plan) []byte {
-	dst = append(dst, e.method...)
-	dst = append(dst, ' ')
-	dst = append(dst, e.target...)
+	if p.target != nil {
+		dst = append(append(dst, "GET "...), p.target...)
+	} else {
+		dst = append(append(append(dst, e.method...), ' '), e.target...)
+	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, e.s.base.Host...)
 	dst = append(dst, "\r\n"...)
 	for _, f := range e.head.fields {
-		dst = appendField(dst, f.name, f.value)
+		if p.target == nil || !bytes.EqualFold(f.name, []byte(fasthttp.HeaderContentType)) {
+			dst = appendField(dst, f.name, f.value)
+		}
 	}
 	dst = e.appendCredentials(dst)
 	if p.upgrade {
@@ -109,6 +114,7 @@ func (e *exchange) appendHead(dst []byte, p *plan) []byte {
 		dst = appendField(dst, []byte("X-Server-Timeout"), e.head.serverTimeout)
 	}
 	switch {
+	case p.target != nil:
 	case p.length < 0:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	case p.length > 0 || e.head.hasLength || e.head.hasCoding:

@@ -167,8 +167,12 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		e.record.status = 204
 		return
 	}
-	if e.wantsTunnel() {
+	if e.wantsTunnel(ctx) {
 		s.tunnel(ctx, e)
+		return
+	}
+	if e.isInteraction() && e.heals() {
+		s.interact(ctx, e)
 		return
 	}
 	if _, ok := e.form(); ok && e.heals() {

@@ -47,10 +47,13 @@ const webSocket = "websocket"
 // wantsTunnel tells whether the request is the opening handshake of a
 // WebSocket (RFC 6455 4.1) on a path where the API has them. @google/genai for
 // JavaScript writes two slashes before it.
-func (e *exchange) wantsTunnel() bool {
+func (e *exchange) wantsTunnel(ctx *fasthttp.RequestCtx) bool {
 	h := &e.head
-	return len(h.upgrade) > 0 && bytes.EqualFold(h.upgrade, []byte(webSocket)) && h.upgrades() &&
-		string(e.method) == "GET" && !h.hasCoding &&
+	if len(h.upgrade) == 0 || !bytes.EqualFold(h.upgrade, []byte(webSocket)) || !h.upgrades() {
+		return false
+	}
+	body, _ := requestStream(ctx)
+	return string(e.method) == "GET" && body == nil && !h.hasCoding &&
 		bytes.HasPrefix(bytes.TrimLeft(e.path, "/"), []byte("ws/"))
 }
 
