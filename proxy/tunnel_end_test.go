@@ -151,3 +151,43 @@ func TestTunnelCounts(t *testing.T) {
 		t.Errorf("no %s in the metrics", want)
 	}
 }
+
+// TestTunnelLeavesNothing looks for goroutines and connections after all kinds
+// of ends.
+func TestTunnelLeavesNothing(t *testing.T) {
+	before := ours()
+	r, f := newTunnels(t, nil)
+	for i := range 40 {
+		w, c := r.open(f)
+		w.send("hello")
+		wantBytes(t, c.r, "hello")
+		switch i % 4 {
+		case 0:
+			w.Close()
+			wantEnd(t, c.r, "")
+			c.Close()
+		case 1:
+			c.Close()
+			wantEnd(t, w.r, "")
+			w.Close()
+		case 2:
+			w.SetLinger(0)
+			w.Close()
+			wantEnd(t, c.r, "")
+		case 3:
+			c.SetLinger(0)
+			c.Close()
+			wantEnd(t, w.r, "")
+			w.Close()
+		}
+	}
+	r.idle()
+	if got := r.series()["gemini_proxy_open_requests"]; got != "0" {
+		t.Errorf("%s requests are open", got)
+	}
+	r.stop()
+	f.l.Close()
+	if !eventually(func() bool { return len(ours()) <= len(before) }) {
+		t.Errorf("%d goroutines, then %d:\n%s", len(before), len(ours()), strings.Join(ours(), "\n\n"))
+	}
+}
