@@ -249,9 +249,9 @@ func TestAppendInteractionFailure(t *testing.T) {
 	}
 }
 
-// lines returns the lines of s that are not blank: how many of the others stand
+// textLines returns the lines of s that are not blank: how many of the others stand
 // between two events means nothing.
-func lines(s string) string {
+func textLines(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "\n")
 }
 
@@ -269,19 +269,19 @@ func FuzzInteraction(f *testing.F) {
 		var x Interaction
 		whole, verdicts := follow(&x, inOne, s)
 		got, again := follow(&x, func(s string) []string { return strings.Split(s, "") }, s)
-		if lines(got) != lines(whole) || again != verdicts {
+		if textLines(got) != textLines(whole) || again != verdicts {
 			t.Fatalf("byte by byte %s %q, in one %s %q", again, got, verdicts, whole)
 		}
 		n := min(int(at), len(s))
-		if got, again = follow(&x, func(s string) []string { return []string{s[:n], s[n:]} }, s); lines(got) != lines(whole) || again != verdicts {
+		if got, again = follow(&x, func(s string) []string { return []string{s[:n], s[n:]} }, s); textLines(got) != textLines(whole) || again != verdicts {
 			t.Fatalf("at %d %s %q, in one %s %q", n, again, got, verdicts, whole)
 		}
-		if !strings.HasPrefix(lines(s), lines(whole)) {
+		if !strings.HasPrefix(textLines(s), textLines(whole)) {
 			t.Fatalf("%q became %q", s, whole)
 		}
 		broken := s[:min(int(cut), len(s))]
 		before, _ := follow(&x, inOne, broken+"!")
-		if both, _ := follow(&x, inOne, broken+"!", s); !strings.HasPrefix(lines(both), lines(before)) {
+		if both, _ := follow(&x, inOne, broken+"!", s); !strings.HasPrefix(textLines(both), textLines(before)) {
 			t.Fatalf("%q was taken back: %q", before, both)
 		}
 	})
