@@ -78,6 +78,21 @@ func TestAttemptsAreBounded(t *testing.T) {
 	s.passes(s.play(nil, status(503, "{}")), want, 4)
 }
 
+// An event that never ends is given up, in whatever lines it comes.
+func TestEventsAreBounded(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("sends 65 MiB")
+	}
+	s := newStage(t, nil)
+	line := upstream.Send("data: " + strings.Repeat("x", 1<<20) + "\n")
+	endless := steps(upstream.Text(first))
+	for range 66 {
+		endless = append(endless, line)
+	}
+	s.heals(first+second, "STOP", "|"+first, s.play(nil, append(endless, upstream.Stall()), rest))
+}
+
 func TestDeadlineIsOfTheWholeRequest(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, func(cfg *proxy.Config) { cfg.StreamDeadline = 400 * time.Millisecond })

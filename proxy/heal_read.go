@@ -32,7 +32,7 @@ func (h *healer) read() {
 		return
 	}
 	h.watchHeld()
-	if !h.in.room() {
+	if h.tooLarge() || !h.in.room() {
 		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
 		return
 	}
@@ -41,6 +41,10 @@ func (h *healer) read() {
 		h.ended(err)
 	}
 }
+
+// tooLarge tells that an event of many lines outgrows the bound. One of a
+// single line outgrows the inbox.
+func (h *healer) tooLarge() bool { return h.scanner.Held() > maxEvent }
 
 // take takes the events that have come, up to the first that decides on the
 // attempt, and returns that one's payload.

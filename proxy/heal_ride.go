@@ -134,7 +134,7 @@ func (h *healer) ready(ended bool) next {
 // receive reads and takes events until there is nothing more to be had now.
 func (h *healer) receive() (stay bool) {
 	b := &h.attempt.body
-	for h.in.room() {
+	for !h.tooLarge() && h.in.room() {
 		n, err := b.poll(&h.ride.poller, h)
 		h.in.took(n)
 		if n > 0 {

@@ -37,6 +37,9 @@ func (r *Reader) Next(b []byte) (ev Event, n int, ok bool) {
 	return ev, n + used, ok
 }
 
+// Held is Scanner.Held.
+func (r *Reader) Held() int { return r.events.Held() }
+
 // begin looks at the beginning of the body and returns how much of it can be
 // dropped: a byte order mark, and white space, which some upstreams send while
 // they wait.

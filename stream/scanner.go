@@ -54,6 +54,15 @@ func (s *Scanner) Reset() {
 	*s = Scanner{joined: joined}
 }
 
+// Held returns how many bytes of an event that has begun the Scanner keeps: an
+// event of many lines is not bounded by what is given to Next.
+func (s *Scanner) Held() int {
+	if !s.hasData {
+		return 0
+	}
+	return len(s.joined)
+}
+
 // Next cuts the first event out of b, which holds all bytes of the stream
 // that no earlier call has consumed. It returns how many bytes it consumed;
 // the caller drops these and gives the rest, with more behind it, to the
