@@ -12,10 +12,9 @@ const threads = 2
 // what comes, check the upstream's certificate, log no requests if that can be
 // turned off. The rest is as it comes.
 
-// ourSettings are the environment of the proxy of this repository. It logs a
-// line for each request; that cannot be turned off and goes to a file.
+// ourSettings are the environment of the proxy of this repository.
 func ourSettings(p place) []string {
-	env := []string{"LISTEN_ADDR=" + p.listen, "ADMIN_ADDR=", "UPSTREAM_URL_BASE=" + p.url(), "LOG_FORMAT=text"}
+	env := []string{"LISTEN_ADDR=" + p.listen, "ADMIN_ADDR=", "UPSTREAM_URL_BASE=" + p.url(), "ACCESS_LOG=off"}
 	if p.secure {
 		env = append(env, "SSL_CERT_FILE="+p.ca)
 	}
