@@ -146,8 +146,11 @@ func (s *Server) prepare(ctx *fasthttp.RequestCtx, e *exchange) *healer {
 		e.refuse(ctx, r)
 		return nil
 	}
-	e.watch()
-	return newHealer(e, buf)
+	h := newHealer(e, buf)
+	if h.form.Framing != stream.Document {
+		e.watch()
+	}
+	return h
 }
 
 // releaseOnPanic closes the attempt of a healer that panics before it is

@@ -98,10 +98,29 @@ func appendElement(dst, payload []byte) []byte {
 	return dst
 }
 
+// mayBreakLines marks what appendOneLine must look at.
+var mayBreakLines = func() (t [256]bool) {
+	for c := range 0x20 {
+		t[c] = true
+	}
+	for _, c := range []byte{'"', '\\', nextLine[0], lineSeps[0]} {
+		t[c] = true
+	}
+	return t
+}()
+
 // appendOneLine is the slow path of AppendEvent.
 func appendOneLine(dst, payload []byte) []byte {
 	inString := false
 	for i := 0; i < len(payload); i++ {
+		n := i
+		for n < len(payload) && !mayBreakLines[payload[n]] {
+			n++
+		}
+		if dst = append(dst, payload[i:n]...); n == len(payload) {
+			break
+		}
+		i = n
 		c := payload[i]
 		rest := payload[i:]
 		switch {

@@ -132,7 +132,7 @@ func (w *workload) evaluate(r *report, used time.Duration, base, held float64) (
 		}
 		s[memory] = held / r.Open
 		return s, nil
-	case "short":
+	case "short", "unary":
 		if r.Requests == 0 {
 			return nil, errors.New("no request was answered: " + r.FirstFault)
 		}

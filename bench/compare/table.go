@@ -39,7 +39,7 @@ func (r results) columns(w *workload) []column {
 	case w.mode == "idle":
 		return []column{plain("KiB/stream", memory, 1, true), against(nginxName, memory), against(plainName, memory),
 			plain("KiB before", memoryBase, 0, false), errors}
-	case w.mode == "short":
+	case w.mode == "short", w.mode == "unary":
 		return []column{plain("requests/s", requestRate, 0, true), against(nginxName, requestRate), against(plainName, requestRate),
 			plain("CPU µs/request", cpuPerReq, 1, true), plain("p50 µs", p50, 0, false), plain("p99 µs", p99, 0, false), errors}
 	}

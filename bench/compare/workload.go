@@ -36,6 +36,7 @@ func workloads() []workload {
 	}
 	return append(all,
 		workload{name: "short", title: "short requests, 1 KiB of JSON each way, 32 connections", mode: "short", streams: 32},
+		workload{name: "unary", title: "the same as generateContent, which this proxy heals", mode: "unary", streams: 32},
 		workload{name: "idle", title: "idle streams, one event each", mode: "idle", streams: 2000},
 		workload{name: "uncut", title: "32 streams at a time, 40 events at 200/s", mode: "stream", streams: 32, events: 40, rate: 200, only: ourName},
 		workload{name: "cut", title: "the same, each cut once at its middle and healed", mode: "stream", streams: 32, events: 40, rate: 200, cut: true, only: ourName},

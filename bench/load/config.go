@@ -38,7 +38,9 @@ const usage = `usage: load [flags]            generate load, see the flags
 modes:
   stream    each stream asks for -events at -rate a second
   saturate  the same, as fast as they come
-  short     small JSON requests, each connection one after the other
+  short     small JSON requests that nothing is healed of, each connection
+            one after the other
+  unary     the same for generateContent
   idle      open the streams, which have one event each, and hold them
 
 flags:
@@ -47,7 +49,8 @@ flags:
 const (
 	streamBody = `{"contents":[{"role":"user","parts":[{"text":"Why is the sky blue?"}]}]}`
 	pathStream = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
-	pathShort  = "/v1beta/models/gemini-2.5-flash:generateContent"
+	pathShort  = "/v1beta/models/gemini-embedding-001:embedContent"
+	pathUnary  = "/v1beta/models/gemini-2.5-flash:generateContent"
 )
 
 // shortBody is 1 KiB of JSON.
@@ -55,6 +58,9 @@ func shortBody() string {
 	const head, tail = `{"contents":[{"role":"user","parts":[{"text":"`, `"}]}]}`
 	return head + prose[:1024-len(head)-len(tail)] + tail
 }
+
+// isShort tells that the answers of a mode are no streams.
+func isShort(mode string) bool { return mode == "short" || mode == "unary" }
 
 // headers collects the -header flags.
 type headers []string
@@ -76,8 +82,8 @@ func parseConfig(args []string, stderr io.Writer) (*config, error) {
 	fs.SetOutput(stderr)
 	fs.Usage = func() { fmt.Fprint(stderr, usage); fs.PrintDefaults() }
 	target := fs.String("url", "http://127.0.0.1:8080", "`URL` to ask; without a path, the mode's own")
-	fs.StringVar(&c.mode, "mode", "stream", "stream, saturate, short or idle")
-	fs.IntVar(&c.streams, "streams", 100, "open streams, or connections of the short mode; with -arrivals, at most so many")
+	fs.StringVar(&c.mode, "mode", "stream", "stream, saturate, short, unary or idle")
+	fs.IntVar(&c.streams, "streams", 100, "open streams, or connections of the short and unary modes; with -arrivals, at most so many")
 	fs.Float64Var(&c.arrivals, "arrivals", 0, "new streams a second, whatever became of those before; 0 keeps the number constant")
 	fs.IntVar(&c.order.events, "events", 100, "events of a stream")
 	fs.Float64Var(&c.order.rate, "rate", 20, "events a second and stream")
@@ -120,10 +126,12 @@ func (c *config) complete(target, body, file string, extra headers) error {
 		c.order.rate = 0
 	case "short":
 		own, path, c.ask = shortBody(), pathShort, false
+	case "unary":
+		own, path, c.ask = shortBody(), pathUnary, false
 	case "idle":
 		c.order.events, c.order.rate = 2, 1.0/3600
 	default:
-		return fmt.Errorf("-mode %q: want stream, saturate, short or idle", c.mode)
+		return fmt.Errorf("-mode %q: want stream, saturate, short, unary or idle", c.mode)
 	}
 	switch {
 	case c.streams < 1 || c.order.events < 1 || c.order.rate < 0 || c.arrivals < 0 || c.duration <= 0 || c.warmup < 0:

@@ -185,7 +185,7 @@ func (w *worker) exchange(begun int64) (last bool, f fault, err error) {
 	} else if err != nil {
 		return true, brokenFault, err
 	}
-	if w.g.config.mode != "short" {
+	if !isShort(w.g.config.mode) {
 		if err = w.reader.read(&b, begun); err == errUnfinished || err == errInStream {
 			return true, unfinished, err
 		}

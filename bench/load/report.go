@@ -68,7 +68,7 @@ func (r *report) writeJSON(w io.Writer) error { return json.NewEncoder(w).Encode
 // writeText writes the report for people.
 func (r *report) writeText(w io.Writer) {
 	fmt.Fprintf(w, "%s, %.1f s\n", r.Mode, r.Seconds)
-	if r.Mode == "short" {
+	if isShort(r.Mode) {
 		fmt.Fprintf(w, "%12.0f requests/s (%d)\n", r.ReqRate, r.Requests)
 	} else {
 		fmt.Fprintf(w, "%12.0f events/s (%d), %d streams completed, %d open at the end\n", r.EventRate, r.Events, r.Streams, r.Open)
