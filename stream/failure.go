@@ -18,6 +18,11 @@ type Failure struct {
 	// there was one.
 	Delay    time.Duration
 	HasDelay bool
+	// Reason is the google.rpc.ErrorInfo reason, such as API_KEY_INVALID.
+	Reason string
+	// Spent tells that a google.rpc.QuotaFailure is about a quota per day, or
+	// one of 0: waiting for a while brings nothing.
+	Spent bool
 }
 
 // codes are the HTTP status codes of google.rpc.Code names
@@ -60,11 +65,50 @@ func ParseFailure(body []byte) (f Failure, ok bool) {
 	f.Message = string(e.GetStringBytes("message"))
 	f.Code = failureCode(e.Get("code"), f.Status, string(e.GetStringBytes("type")))
 	for _, d := range e.GetArray("details") {
-		if strings.HasSuffix(string(d.GetStringBytes("@type")), "google.rpc.RetryInfo") {
+		kind := string(d.GetStringBytes("@type"))
+		switch kind[strings.LastIndexByte(kind, '/')+1:] {
+		case "google.rpc.RetryInfo":
 			f.Delay, f.HasDelay = retryDelay(d.Get("retryDelay"))
+		case "google.rpc.ErrorInfo":
+			f.Reason = string(d.GetStringBytes("reason"))
+		case "google.rpc.QuotaFailure":
+			f.Spent = f.Spent || spent(d.GetArray("violations"), f.Message)
 		}
 	}
 	return f, true
+}
+
+// spent tells whether one of a QuotaFailure's violations is about a quota per
+// day or one of 0. A value of 0 may be left out, as in all JSON of Protocol
+// Buffers; the message then says "limit: 0".
+func spent(violations []*fastjson.Value, message string) bool {
+	for _, v := range violations {
+		if strings.Contains(string(v.GetStringBytes("quotaId")), "PerDay") {
+			return true
+		}
+		if value := v.Get("quotaValue"); value != nil {
+			if strings.Trim(value.String(), `"`) == "0" {
+				return true
+			}
+		} else if saysNoLimit(message) {
+			return true
+		}
+	}
+	return false
+}
+
+// saysNoLimit tells whether a message has "limit: 0", and not "limit: 05" or
+// "limit: 0.5".
+func saysNoLimit(message string) bool {
+	for rest := message; ; {
+		var ok bool
+		if _, rest, ok = strings.Cut(rest, "limit: 0"); !ok {
+			return false
+		}
+		if next := strings.TrimLeft(rest, "."); next == "" || next[0] < '0' || next[0] > '9' {
+			return true
+		}
+	}
 }
 
 func failureCode(v *fastjson.Value, status, kind string) int {

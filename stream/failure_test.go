@@ -123,3 +123,66 @@ func TestAppendFailureIsWhatClientsLookFor(t *testing.T) {
 	f(502, "UNAVAILABLE", "quotes \" and \\, lines\r\n, \u2028\u0085 and \xff")
 	f(504, "", "")
 }
+
+func TestFailureSaysWhatIsWrongWithAKey(t *testing.T) {
+	f := func(message, details, reason string, spent bool) {
+		t.Helper()
+		body := fmt.Sprintf(`{"error": {"code": 429,"message": %q,"details": [%s]}}`, message, details)
+		got, ok := ParseFailure([]byte(body))
+		if !ok || got.Reason != reason || got.Spent != spent {
+			t.Errorf("%s: %q, %t, want %q, %t", body, got.Reason, got.Spent, reason, spent)
+		}
+	}
+	quota := func(violations string) string {
+		return `{"@type": "type.googleapis.com/google.rpc.QuotaFailure","violations": [` + violations + `]}`
+	}
+	const (
+		perMinute = `{"quotaMetric": "m","quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier","quotaDimensions": {"model": "x"},"quotaValue": "15"}`
+		perDay    = `{"quotaMetric": "m","quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier","quotaValue": "50"}`
+	)
+	f("", `{"@type": "type.googleapis.com/google.rpc.ErrorInfo","reason": "API_KEY_INVALID","domain": "googleapis.com"}`, "API_KEY_INVALID", false)
+	f("", `{"@type": "google.rpc.ErrorInfo","reason": 5}`, "", false)
+	f("", `{"@type": "type.googleapis.com/other.ErrorInfo","reason": "X"}`, "", false)
+	f("", quota(perMinute), "", false)
+	f("", quota(perDay), "", true)
+	f("", quota(perMinute+","+perDay), "", true)
+	f("", quota(perMinute)+","+quota(perDay), "", true)
+	// A quota of nothing, in all ways of saying it.
+	f("", quota(`{"quotaId": "InputTokensPerMinute","quotaValue": "0"}`), "", true)
+	f("", quota(`{"quotaId": "InputTokensPerMinute","quotaValue": 0}`), "", true)
+	f("* Quota exceeded for metric: m, limit: 0, model: x\nPlease retry in 3s.", quota(`{"quotaId": "PerMinute"}`), "", true)
+	f("limit: 0", quota(`{}`), "", true)
+	f("limit: 0.", quota(`{}`), "", true)
+	f("limit: 05, limit: 0.5", quota(`{}`), "", false)
+	f("limit: 10", quota(`{}`), "", false)
+	f("limit: 0", quota(perMinute), "", false)
+	f("limit: 0", "", "", false)
+	// Nonsense says nothing.
+	f("", quota(``), "", false)
+	f("", quota(`null,5,"PerDay",{"quotaId": ["PerDay"]}`), "", false)
+	f("", `{"@type": "type.googleapis.com/google.rpc.QuotaFailure","violations": "PerDay"}`, "", false)
+	f("PerDay", `7,null,"PerDay",{"@type": 5}`, "", false)
+}
+
+// Whatever an upstream says, it is read without a panic, and what the proxy
+// makes of it can be read again.
+func FuzzParseFailure(f *testing.F) {
+	f.Add([]byte(`{"error": {"code": 429,"message": "limit: 0","status": "RESOURCE_EXHAUSTED","details": [{"@type": "type.googleapis.com/google.rpc.QuotaFailure","violations": [{"quotaId": "PerDay","quotaValue": "0"}]},{"@type": "type.googleapis.com/google.rpc.RetryInfo","retryDelay": "48s"}]}}`))
+	f.Add([]byte(`[{"error": {"code": "400","details": [{"@type": "google.rpc.ErrorInfo","reason": "API_KEY_INVALID"}]}}]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, ok := ParseFailure(body)
+		if !ok {
+			if got != (Failure{}) {
+				t.Errorf("%+v of no failure", got)
+			}
+			return
+		}
+		if got.Code < 400 || got.Code > 599 || got.Delay < 0 || got.Delay > 0 && !got.HasDelay {
+			t.Errorf("%+v", got)
+		}
+		again, ok := ParseFailure(AppendFailure(nil, got.Code, got.Status, got.Message))
+		if !ok || again.Code != got.Code {
+			t.Errorf("%+v, read again %+v", got, again)
+		}
+	})
+}
