@@ -41,6 +41,26 @@ func TestNoAllocations(t *testing.T) {
 	f("SplitQuery", func() { _, _ = SplitQuery(table, query, scratch) })
 	f("QueryHas", func() { QueryHas(query, "alt", "json") })
 	f("AppendTarget", func() { AppendTarget(target, &base, table.Default(), path, plain) })
+	balancer := NewBalancer(make([]TargetSpec, 4), testEjection, func() float64 { return 0.5 })
+	keys := testKeyring(20, 100)
+	keys.Park(3, pro, noon.Add(time.Hour), noon)
+	budget := NewBudget(0.2, 10)
+	gate, ticket := NewGate(Limits{Streams: 10}), &Ticket{}
+	clients := NewClients([]ClientSpec{testClient("a", nil), testClient("b", nil)})
+	renames := Renames{"a%2Fb%252F": "gemini-2.5-flash"}
+	f("Balancer", func() {
+		c := balancer.Acquire(noon, 1)
+		balancer.Answered(&c, noon)
+		balancer.Release(c, Alive, noon)
+	})
+	f("Keyring", func() { keys.take(noon, pro, 2) })
+	f("Budget", func() { budget.Begin(); budget.Withdraw(noon); budget.End(noon) })
+	f("Gate", func() {
+		gate.Enter(ticket, Entrant{Client: 7, ClientLimit: 3, Group: "default", GroupLimit: 3}, noon)
+		gate.Leave(ticket, noon)
+	})
+	f("Find", func() { clients.Find(name) })
+	f("AppendPath", func() { renames.AppendPath(target, path) })
 	f("Decide", func() {
 		ledger = Ledger{}
 		policy.Decide(&ledger, Status, false, time.Second, true, time.Hour)

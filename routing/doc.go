@@ -8,16 +8,25 @@
 //     something else upstream than it means here.
 //  2. SplitQuery takes the API key and the group name out of the query.
 //  3. Table.Choose finds the group; Table.SplitKey cuts its prefix off the key.
-//  4. AppendTarget writes the upstream request target.
-//     AppendOwnURL takes one back to what the client would ask for.
-//  5. Policy.Decide says after each interrupted attempt whether there is
-//     another one, and after which wait.
+//  4. Clients.Find knows who asks, by a token; Gate.Enter lets the request run,
+//     wait or be refused.
+//  5. Balancer.Acquire chooses the target of an attempt and Keyring.Acquire its
+//     key. AppendTarget writes the upstream request target, Renames.AppendPath
+//     the model's name in it. AppendOwnURL takes one back to what the client
+//     would ask for.
+//  6. Outcome.Sign and Refusal.Fate say what the attempt tells of its target and
+//     of its key, and Balancer and Keyring keep those away that are of no use.
+//  7. Policy.Decide says after each interrupted attempt whether there is
+//     another one, and after which wait; Budget.Withdraw, whether the group can
+//     afford it.
 //
 // The package knows names, keys, paths and outcomes. It never sees a body, a
 // socket, a clock or a source of random numbers: times and random numbers are
 // handed in. Functions called for each request do not allocate.
 //
 // A Table, a Base and a Policy are safe for concurrent use once made, provided
-// that the random source given to the Policy is. A Ledger belongs to one
-// request and one goroutine at a time.
+// that the random source given to the Policy is. Balancer, Keyring, Budget,
+// Gate, Clients and Watermark are too: each has one lock, held for as long as it
+// takes to look at its targets, keys or clients. A Ledger and a Ticket belong to
+// one request and one goroutine at a time.
 package routing
