@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare clients fuzz demo unit
+.PHONY: all build check test race bench bench-compare clients fuzz demo unit schema
 
 all: check test
 
@@ -41,3 +41,7 @@ demo:
 
 unit:
 	systemd-analyze security --offline=true --threshold=15 deploy/gemini-resilient-proxy.service
+
+# What editors complete the configuration file by.
+schema:
+	go run . -schema > deploy/config.schema.json

@@ -31,6 +31,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	file := fs.String("config", "", "YAML `file` with settings; environment variables win over it")
 	check := fs.Bool("check", false, "check the settings, say every mistake, and exit")
 	demo := fs.Bool("demo", false, "show broken streams being healed, with an upstream of its own")
+	schema := fs.Bool("schema", false, "print the JSON Schema of the file and exit")
 	version := fs.Bool("version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -45,6 +46,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case *version:
 		fmt.Fprintln(stdout, "gemini-resilient-proxy", buildVersion())
+		return 0
+	case *schema:
+		stdout.Write(proxy.Schema())
 		return 0
 	case *demo:
 		return runDemo(stdout, stderr)

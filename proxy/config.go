@@ -72,6 +72,21 @@ type Config struct {
 	// stream goes on but is no longer healed.
 	MaxTranscriptBytes int
 
+	// RetryBudgetPercent is the share of a group's running requests that may
+	// be retried or continued within ten seconds; RetryBudgetPerSecond are
+	// the retries a second that are free.
+	RetryBudgetPercent, RetryBudgetPerSecond int
+	// EjectAfter is how many failures in a row eject a target, for EjectTime
+	// the first time and at most for EjectMaxTime; 0 never ejects.
+	EjectAfter              int
+	EjectTime, EjectMaxTime time.Duration
+
+	// MaxStreams is how many requests run at once, MaxQueue how many may
+	// wait, and QueueTimeout how long. No limit is 0.
+	MaxStreams   int
+	MaxQueue     int
+	QueueTimeout time.Duration
+
 	// RetryFinishReasons are the finish reasons treated as interruptions.
 	RetryFinishReasons []string
 	// Heal says what is done with interruptions: "on", "off", or "shadow",
@@ -99,6 +114,11 @@ type Config struct {
 	LogFormat string
 	// AccessLog says which requests get a log line: all, problems, off.
 	AccessLog string
+
+	// Groups are the groups of the file, beside those of GroupMapping, and
+	// Clients those who may use groups with keys of their own.
+	Groups  []GroupConfig
+	Clients []ClientConfig
 
 	// rootCAs are the authorities to trust upstream, nil for those of the
 	// system. It is no setting: tests bring their own certificate.
@@ -134,6 +154,7 @@ func LoadConfig(file string, getenv func(string) (string, bool)) (Config, error)
 			l.set(s, s.name, value)
 		}
 	}
+	l.loadSections(getenv)
 	l.checkTogether()
 	return l.config, errors.Join(l.errs...)
 }
@@ -144,8 +165,12 @@ func (c *Config) Validate() error {
 	l := loader{origin: map[string]string{}, bad: map[string]bool{}}
 	for i := range settingTable {
 		s := &settingTable[i]
+		if s.name == "GROUP_MAPPING" && len(c.Groups) > 0 && len(c.GroupMapping) == 0 {
+			continue
+		}
 		l.set(s, s.name, s.format(c))
 	}
+	l.config.Groups, l.config.Clients = c.Groups, c.Clients
 	l.checkTogether()
 	return errors.Join(l.errs...)
 }
@@ -159,6 +184,9 @@ type loader struct {
 	// bad holds the settings whose value could not be used. What depends on
 	// them is not checked, as the mistake would be a consequence of theirs.
 	bad map[string]bool
+	// sections are the parts of the file that are no settings.
+	sections []section
+	getenv   func(string) (string, bool)
 }
 
 func (l *loader) fail(origin, format string, args ...any) {
@@ -203,19 +231,13 @@ func (l *loader) checkTogether() {
 	if usable("LISTEN_ADDR", "ADMIN_ADDR") && c.AdminAddr == c.ListenAddr && !strings.HasSuffix(c.AdminAddr, ":0") {
 		l.fail(l.where("ADMIN_ADDR"), "%s: must not be the same as LISTEN_ADDR", settingValue(c.AdminAddr))
 	}
-	if _, known := c.GroupMapping[c.DefaultGroup]; !known && usable("DEFAULT_GROUP", "GROUP_MAPPING") {
-		names := make([]string, 0, len(c.GroupMapping))
-		for name := range c.GroupMapping {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		const shown = 10
-		if len(names) > shown {
-			names = append(names[:shown], "...")
-		}
-		l.fail(l.where("DEFAULT_GROUP"), "%s: must be one of the groups of GROUP_MAPPING: %s",
-			settingValue(c.DefaultGroup), strings.Join(names, ", "))
+	if usable("EJECT_TIME", "EJECT_MAX_TIME") && c.EjectMaxTime < c.EjectTime {
+		l.fail(l.where("EJECT_MAX_TIME"), `"%v": must not be less than EJECT_TIME, which is "%v"`, c.EjectMaxTime, c.EjectTime)
 	}
+	if usable("DEFAULT_GROUP", "GROUP_MAPPING") {
+		l.checkGroups()
+	}
+	l.checkClients()
 }
 
 // readConfigFile reads a file that is not too large to be a configuration.

@@ -48,6 +48,9 @@ func TestDefaultConfig(t *testing.T) {
 			"given between the marks, exactly as they are, then go straight on from there. <<<{anchor}>>> " +
 			"Write nothing before or between, no marks, no introduction, no apology, no comment, and keep the same language, style and formatting.",
 		CORSAllowOrigin: "*", LogFormat: "text", AccessLog: "all", Heal: "on", ContinueMode: "auto",
+		RetryBudgetPercent: 20, RetryBudgetPerSecond: 10,
+		EjectAfter: 5, EjectTime: 30 * time.Second, EjectMaxTime: 5 * time.Minute,
+		MaxQueue: 100, QueueTimeout: 2 * time.Second,
 	}
 	got := DefaultConfig()
 	if !reflect.DeepEqual(got, want) {
@@ -73,6 +76,8 @@ func TestLoadConfigFull(t *testing.T) {
 		RetryFinishReasons: []string{"SAFETY", "NO_IMAGE"}, ContinuePrompt: "Go on.\nFrom there.",
 		CORSAllowOrigin: "https://app.example,http://localhost:3000", DebugMode: true, LogFormat: "json", AccessLog: "problems",
 		Heal: "shadow", ContinueMode: "prefill", UnaryViaStream: true, ChaosCutAfter: 3,
+		RetryBudgetPercent: 50, EjectAfter: 2, EjectTime: time.Second, EjectMaxTime: 3 * time.Second,
+		MaxStreams: 9, MaxQueue: 8,
 	}
 	got, err := LoadConfig("testdata/config/full.yaml", envOf())
 	if err != nil {
@@ -177,7 +182,7 @@ func TestLoadConfigTogether(t *testing.T) {
 func TestLoadConfigNamesTheFileOfALaterMistake(t *testing.T) {
 	file := configFile(t, "\ndefault_group: x\n")
 	_, err := LoadConfig(file, envOf())
-	if want := file + `:2: default_group: "x": must be one of the groups of GROUP_MAPPING: default`; err == nil || err.Error() != want {
+	if want := file + `:2:1: default_group: "x": must be one of the groups of GROUP_MAPPING: default`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	// The environment mends what the file alone would get wrong.

@@ -47,18 +47,16 @@ func (l *loader) loadYAML(name string, data []byte) {
 	var pairs []*ast.MappingValueNode
 	for i, doc := range file.Docs {
 		if i > 0 {
-			line := 0
-			if doc.Start != nil {
-				line = doc.Start.Position.Line
-			} else if doc.Body != nil {
-				line = yamlLine(doc.Body)
+			start := doc.Start
+			if start == nil && doc.Body != nil {
+				start = doc.Body.GetToken()
 			}
-			l.fail(yamlPlace(name, line), "the file must hold one document; this is the beginning of another one")
+			l.fail(tokenPlace(name, start), "the file must hold one document; this is the beginning of another one")
 			return
 		}
 		body, ok := yamlPairs(doc.Body)
 		if !ok {
-			l.fail(yamlPlace(name, yamlLine(doc.Body)), "the file must be a mapping of setting names to values")
+			l.fail(yamlPlace(name, doc.Body), "the file must be a mapping of setting names to values")
 			return
 		}
 		pairs = body
@@ -71,10 +69,22 @@ func (l *loader) loadYAML(name string, data []byte) {
 
 // loadPair sets one setting. first holds the lines of those that were before.
 func (l *loader) loadPair(name string, pair *ast.MappingValueNode, first map[string]int) {
-	line := yamlLine(pair.Key)
+	line, place := yamlLine(pair.Key), yamlPlace(name, pair.Key)
 	key, ok := yamlKey(pair.Key)
 	if !ok {
-		l.fail(yamlPlace(name, line), "the name of a setting must be plain text")
+		l.fail(place, "the name of a setting must be plain text")
+		return
+	}
+	if before, twice := first[key]; twice {
+		l.fail(place+": "+key, "given twice; the first is in line %d", before)
+		if s := settingByKey(key); s != nil {
+			l.bad[s.name] = true
+		}
+		return
+	}
+	if isSection(key) {
+		first[key] = line
+		l.sections = append(l.sections, section{l: l, file: name, key: key, node: pair.Value, at: pair.Key})
 		return
 	}
 	s := settingByKey(key)
@@ -83,15 +93,10 @@ func (l *loader) loadPair(name string, pair *ast.MappingValueNode, first map[str
 		if near := nearestKey(key); near != "" {
 			hint = "; did you mean " + near + "?"
 		}
-		l.fail(yamlPlace(name, line), "%s is not a setting%s", settingValue(key), hint)
+		l.fail(place, "%s is not a setting%s", settingValue(key), hint)
 		return
 	}
-	origin := yamlPlace(name, line) + ": " + key
-	if before, twice := first[key]; twice {
-		l.fail(origin, "given twice; the first is in line %d", before)
-		l.bad[s.name] = true
-		return
-	}
+	origin := place + ": " + key
 	first[key] = line
 	text, err := yamlText(pair.Value, s.shape)
 	if err != nil {
@@ -236,23 +241,38 @@ func yamlPosition(err error) string {
 	return fmt.Sprintf(":%d:%d", t.Position.Line, t.Position.Column)
 }
 
-func yamlPlace(name string, line int) string {
-	if line == 0 {
+// yamlPlace names a node in a file by line and column.
+func yamlPlace(name string, node ast.Node) string { return tokenPlace(name, yamlToken(node)) }
+
+func tokenPlace(name string, t *token.Token) string {
+	if t == nil || t.Position == nil {
 		return name
 	}
-	return name + ":" + strconv.Itoa(line)
+	return fmt.Sprintf("%s:%d:%d", name, t.Position.Line, t.Position.Column)
+}
+
+// yamlToken returns the first token of a node, or nil.
+func yamlToken(node ast.Node) *token.Token {
+	switch n := node.(type) {
+	case nil:
+		return nil
+	case *ast.MappingNode:
+		// Its own token is the colon of the first pair.
+		if len(n.Values) > 0 && !n.IsFlowStyle {
+			return yamlToken(n.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return yamlToken(n.Key)
+	}
+	return node.GetToken()
 }
 
 // yamlLine returns the line of a node, or 0.
 func yamlLine(node ast.Node) int {
-	var t *token.Token
-	if node != nil {
-		t = node.GetToken()
+	if t := yamlToken(node); t != nil && t.Position != nil {
+		return t.Position.Line
 	}
-	if t == nil || t.Position == nil {
-		return 0
-	}
-	return t.Position.Line
+	return 0
 }
 
 func settingByKey(key string) *setting {
@@ -274,6 +294,11 @@ func nearestKey(key string) string {
 	best, least := "", len(key)/3+1
 	for i := range settingTable {
 		name := settingTable[i].key()
+		if d := editDistance(key, name); d < least {
+			best, least = name, d
+		}
+	}
+	for _, name := range sectionNames {
 		if d := editDistance(key, name); d < least {
 			best, least = name, d
 		}

@@ -56,6 +56,7 @@ func durationCodec(field func(*Config) *time.Duration, zero bool) codec {
 			return err
 		},
 		format: func(c *Config) string { return field(c).String() },
+		kind:   patternSchema(`^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`),
 	}
 }
 
@@ -86,6 +87,7 @@ func intCodec(field func(*Config) *int, low, high int) codec {
 			return nil
 		},
 		format: func(c *Config) string { return strconv.Itoa(*field(c)) },
+		kind:   numberSchema(low, high),
 	}
 }
 
@@ -103,6 +105,7 @@ func boolCodec(field func(*Config) *bool) codec {
 			return nil
 		},
 		format: func(c *Config) string { return strconv.FormatBool(*field(c)) },
+		kind:   schema{"enum": []any{true, false, 0, 1}},
 	}
 }
 
@@ -347,5 +350,6 @@ func choiceCodec(field func(*Config) *string, words ...string) codec {
 			return nil
 		},
 		format: func(c *Config) string { return *field(c) },
+		kind:   wordSchema(words...),
 	}
 }

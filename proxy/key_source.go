@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gemini-resilient-proxy/routing"
+)
+
+const (
+	// maxKeyFile and maxKeys bound what a group's keys may be.
+	maxKeyFile = 4 << 20
+	maxKeys    = 20_000
+	// maxKeyBytes is far above what any API calls a key.
+	maxKeyBytes = 4096
+)
+
+// errKeySource never repeats the value: whoever gets it wrong has written a key.
+var errKeySource = errors.New("must be env:NAME, file:PATH or credential:NAME; a key itself has no place in this file")
+
+// checkKeySource checks the form of a reference to keys.
+func checkKeySource(source string) error {
+	kind, name, ok := strings.Cut(source, ":")
+	switch {
+	case !ok || name == "":
+		return errKeySource
+	case kind == "env" && isHostText(name, "_"), kind == "file" && filepath.IsAbs(name):
+		return nil
+	case kind == "credential" && isHostText(name, ".-_") && !strings.HasPrefix(name, "."):
+		return nil
+	case kind == "file":
+		return errors.New("file: takes an absolute path")
+	}
+	return errKeySource
+}
+
+// readKeySource returns what a reference stands for. Errors name the reference,
+// never what is behind it.
+func readKeySource(source string, getenv func(string) (string, bool)) (string, error) {
+	if err := checkKeySource(source); err != nil {
+		return "", err
+	}
+	kind, name, _ := strings.Cut(source, ":")
+	switch kind {
+	case "env":
+		value, ok := getenv(name)
+		if !ok {
+			return "", fmt.Errorf("%s: the variable is not set", source)
+		}
+		return value, nil
+	case "credential":
+		// https://systemd.io/CREDENTIALS
+		dir, ok := getenv("CREDENTIALS_DIRECTORY")
+		if !ok {
+			return "", fmt.Errorf("%s: CREDENTIALS_DIRECTORY is not set; systemd sets it for LoadCredential=", source)
+		}
+		name = filepath.Join(dir, name)
+	}
+	data, err := readSecretFile(name)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", source, err)
+	}
+	return data, nil
+}
+
+func readSecretFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		var pathError *fs.PathError
+		if errors.As(err, &pathError) {
+			err = pathError.Err
+		}
+		return "", fmt.Errorf("cannot be read: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil || len(data) > maxKeyFile {
+		return "", fmt.Errorf("cannot be read, or is larger than %d bytes", maxKeyFile)
+	}
+	return string(data), nil
+}
+
+// readKeys returns the keys of all sources, one a line. Blank lines and lines
+// that begin with "#" are none.
+func readKeys(sources []string, getenv func(string) (string, bool)) (keys []routing.KeySpec, errs []error) {
+	first := map[string]string{}
+	for _, source := range sources {
+		text, err := readKeySource(source, getenv)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		before, line := len(keys), 0
+		for key := range strings.Lines(strings.TrimPrefix(text, byteOrderMark)) {
+			line++
+			key = strings.TrimSpace(key)
+			if key == "" || strings.HasPrefix(key, "#") {
+				continue
+			}
+			name := fmt.Sprintf("%s#%d", source, line)
+			switch other, twice := first[key]; {
+			case !validKey(key):
+				errs = append(errs, fmt.Errorf("%s: holds a character that has no place in a key, or is too long", name))
+			case twice:
+				errs = append(errs, fmt.Errorf("%s: is the same key as %s", name, other))
+			default:
+				first[key] = name
+				keys = append(keys, routing.KeySpec{Name: name, Secret: routing.Secret(key)})
+			}
+		}
+		if len(keys) == before && len(errs) == 0 {
+			errs = append(errs, fmt.Errorf("%s: holds no key", source))
+		}
+	}
+	if len(keys) > maxKeys {
+		errs = append(errs, fmt.Errorf("more than %d keys", maxKeys))
+	}
+	return keys, errs
+}
+
+// validKey tells whether a key can be sent in a header.
+func validKey(key string) bool {
+	if len(key) > maxKeyBytes {
+		return false
+	}
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
