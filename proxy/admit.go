@@ -82,9 +82,10 @@ func (e *exchange) framing() (f stream.Framing, ok bool) {
 	return stream.Array, len(alt) == 0 || bytes.HasPrefix(alt, []byte("json"))
 }
 
-// heals tells whether the settings and the client want answers healed.
+// heals tells whether the client wants its answer healed and a group would. Which
+// group it is, is known when the body has been read.
 func (e *exchange) heals() bool {
-	return e.s.cfg.Heal == "on" && e.s.policy.MaxConsecutive > 0 && !bytes.EqualFold(e.head.heal, []byte("off"))
+	return e.st.heals && !bytes.EqualFold(e.head.heal, []byte("off"))
 }
 
 // model returns the model that the path names, and the action asked of it,

@@ -51,7 +51,7 @@ func (a *attempt) once(p *plan, at time.Time, fresh bool, buf []byte) (err error
 // connect takes a connection and lets the exchange's cancel interrupt it.
 func (a *attempt) connect(fresh bool) (err error) {
 	e := a.e
-	if a.link, err = e.s.upstream.acquire(fresh); err != nil {
+	if a.link, err = e.lease.target().conn.acquire(fresh); err != nil {
 		return err
 	}
 	a.open = true
@@ -84,7 +84,7 @@ func (a *attempt) write(conn *upstreamConn, b []byte) error {
 	for len(b) > 0 {
 		piece := b[:min(len(b), writePiece)]
 		now := time.Now()
-		conn.writeBy(now.Add(a.e.s.cfg.StallTimeout), now)
+		conn.writeBy(now.Add(a.e.cfg.StallTimeout), now)
 		if err := a.e.err(); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (a *attempt) writeError(err error) error {
 
 // receive reads the response head and prepares the body.
 func (a *attempt) receive(at time.Time, buf []byte) error {
-	early, err := a.e.s.upstream.readHead(a.e, &a.link, at, &a.head, buf)
+	early, err := a.e.lease.target().conn.readHead(a.e, &a.link, at, &a.head, buf)
 	if err != nil {
 		return err
 	}

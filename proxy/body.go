@@ -180,7 +180,7 @@ func (b *upstreamBody) until() time.Time {
 	if b.waitUntil != nil {
 		at = b.waitUntil()
 	} else {
-		at = time.Now().Add(b.e.s.cfg.StallTimeout)
+		at = time.Now().Add(b.e.cfg.StallTimeout)
 	}
 	if b.e.deadline.Before(at) {
 		at = b.e.deadline

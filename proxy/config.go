@@ -72,6 +72,9 @@ type Config struct {
 	// stream goes on but is no longer healed.
 	MaxTranscriptBytes int
 
+	// RetryBudget says which groups have a bound on retries and
+	// continuations: "on" all, "off" none, "auto" those of the file.
+	RetryBudget string
 	// RetryBudgetPercent is the share of a group's running requests that may
 	// be retried or continued within ten seconds; RetryBudgetPerSecond are
 	// the retries a second that are free.

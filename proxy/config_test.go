@@ -48,7 +48,7 @@ func TestDefaultConfig(t *testing.T) {
 			"given between the marks, exactly as they are, then go straight on from there. <<<{anchor}>>> " +
 			"Write nothing before or between, no marks, no introduction, no apology, no comment, and keep the same language, style and formatting.",
 		CORSAllowOrigin: "*", LogFormat: "text", AccessLog: "all", Heal: "on", ContinueMode: "auto",
-		RetryBudgetPercent: 20, RetryBudgetPerSecond: 10,
+		RetryBudget: "auto", RetryBudgetPercent: 20, RetryBudgetPerSecond: 10,
 		EjectAfter: 5, EjectTime: 30 * time.Second, EjectMaxTime: 5 * time.Minute,
 		MaxQueue: 100, QueueTimeout: 2 * time.Second,
 	}
@@ -76,7 +76,7 @@ func TestLoadConfigFull(t *testing.T) {
 		RetryFinishReasons: []string{"SAFETY", "NO_IMAGE"}, ContinuePrompt: "Go on.\nFrom there.",
 		CORSAllowOrigin: "https://app.example,http://localhost:3000", DebugMode: true, LogFormat: "json", AccessLog: "problems",
 		Heal: "shadow", ContinueMode: "prefill", UnaryViaStream: true, ChaosCutAfter: 3,
-		RetryBudgetPercent: 50, EjectAfter: 2, EjectTime: time.Second, EjectMaxTime: 3 * time.Second,
+		RetryBudget: "off", RetryBudgetPercent: 50, EjectAfter: 2, EjectTime: time.Second, EjectMaxTime: 3 * time.Second,
 		MaxStreams: 9, MaxQueue: 8,
 	}
 	got, err := LoadConfig("testdata/config/full.yaml", envOf())

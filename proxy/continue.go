@@ -81,7 +81,7 @@ func (h *healer) resume() bool {
 // prompt returns the user turn of a continuation, and whether it asks for a
 // repeat.
 func (h *healer) prompt() (text string, anchored bool) {
-	text = h.e.s.cfg.ContinuePrompt
+	text = h.e.cfg.ContinuePrompt
 	if strings.Contains(text, "{anchor}") {
 		anchor := h.splice.Anchor()
 		if anchored = len(anchor) > 0; anchored {
@@ -101,6 +101,10 @@ func (h *healer) prompt() (text string, anchored bool) {
 // the upstream says is not for the client, whose request it was not.
 func (h *healer) refused(code int) {
 	body, _ := readErrorBody(h.attempt)
+	h.refusedAs(code, body)
+}
+
+func (h *healer) refusedAs(code int, body []byte) {
 	switch {
 	case h.prefilled && code == 400:
 		if bytes.Contains(bytes.ToLower(body), []byte("model turn")) {
@@ -116,11 +120,15 @@ func (h *healer) refused(code int) {
 	h.outcome = routing.Refused
 	h.e.record.verdict(h.outcome)
 	h.debugAttempt()
+	h.settle()
 	h.attempt.close()
 	h.splice.NextAttempt()
 	h.phase = phaseStart
-	if h.ledger.Attempts >= h.e.s.policy.MaxAttempts {
-		h.giveUp("attempts")
+	if h.ledger.Attempts >= h.e.group.policy.MaxAttempts {
+		h.giveUp(routing.ReasonAttempts)
+		return
+	}
+	if !h.afford() {
 		return
 	}
 	h.prepare()
@@ -180,10 +188,10 @@ func (p *prefills) refuse(model string) {
 // prefills tells whether the next continuation ends with the model's own
 // words.
 func (h *healer) prefills() bool {
-	if h.noPrefill || h.e.s.cfg.ContinueMode == "prompt" {
+	if h.noPrefill || h.e.cfg.ContinueMode == "prompt" {
 		return false
 	}
-	if h.chat() && h.e.s.cfg.ContinueMode != "prefill" {
+	if h.chat() && h.e.cfg.ContinueMode != "prefill" {
 		// What is made of a last assistant message is not documented.
 		return false
 	}
@@ -191,7 +199,7 @@ func (h *healer) prefills() bool {
 	if _, refused := h.e.s.prefill.refused.Load(model); refused {
 		return false
 	}
-	return h.e.s.cfg.ContinueMode == "prefill" || takesPrefill(model)
+	return h.e.cfg.ContinueMode == "prefill" || takesPrefill(model)
 }
 
 // takesPrefill tells whether a model is known to go on from contents that end
@@ -210,6 +218,5 @@ func (h *healer) modelName() string {
 		// Vertex AI's models have the publisher in front.
 		return string(name[bytes.LastIndexByte(name, '/')+1:])
 	}
-	model, _ := h.e.model()
-	return string(model)
+	return string(h.e.modelFor(h.e.group))
 }

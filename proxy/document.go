@@ -18,8 +18,8 @@ func (h *healer) reads(c claim) bool {
 		return true
 	}
 	one.whole = false
-	one.document = c == claimsJSON || c == claimsNothing && one.target == nil
-	if one.document && one.folder.Empty() && h.attempt.body.size() > int64(h.e.s.cfg.MaxTranscriptBytes) {
+	one.document = c == claimsJSON || c == claimsNothing && !h.e.viaStream
+	if one.document && one.folder.Empty() && h.attempt.body.size() > int64(h.e.cfg.MaxTranscriptBytes) {
 		h.e.record.note = noteTooLarge
 		return false
 	}
@@ -31,7 +31,7 @@ const noteTooLarge = "the answer is larger than MAX_TRANSCRIPT_BYTES, it was rel
 // readDocument reads the body of an attempt that answers with one document.
 func (h *healer) readDocument() {
 	for {
-		if h.one.folder.Empty() && len(h.in.bytes()) > h.e.s.cfg.MaxTranscriptBytes {
+		if h.one.folder.Empty() && len(h.in.bytes()) > h.e.cfg.MaxTranscriptBytes {
 			h.e.record.note = noteTooLarge
 			h.outcome = routing.Final
 			h.phase = phasePass
@@ -96,7 +96,7 @@ func (h *healer) documentUntil() time.Time {
 	case len(h.in.bytes()) == 0:
 		return h.firstUntil
 	case h.cameWhole():
-		return time.Now().Add(min(h.e.s.cfg.StallTimeout, finishGrace))
+		return time.Now().Add(min(h.e.cfg.StallTimeout, finishGrace))
 	}
-	return time.Now().Add(h.e.s.cfg.StallTimeout)
+	return time.Now().Add(h.e.cfg.StallTimeout)
 }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"gemini-resilient-proxy/routing"
 )
 
 // cause is why an exchange was canceled from outside.
@@ -27,6 +25,8 @@ const (
 // others.
 type exchange struct {
 	s        *Server
+	st       *state  // the configuration that the request began with
+	cfg      *Config // the program's, then that of the group
 	client   *clientConn
 	watchID  uint64
 	watched  bool
@@ -35,11 +35,19 @@ type exchange struct {
 
 	method, path, query []byte // alias the request
 	head                head
-	group               *routing.Group
+	group               *group
 	key                 []byte // without prefix; may alias the request
 	keyIn               keyPlace
+	rest                []byte // the query without key and group
 	target              []byte // upstream request target
+	renamed             []byte // the path with the upstream's name for the model
 	scratch             []byte // for the query without key and group
+
+	lease     lease  // of the attempt that runs
+	failed    failed // of the one before
+	viaStream bool   // the streaming endpoint is asked in place of the other
+	pooled    bool   // a key of the group is used, not one of the client's
+	place     place  // among the requests that run
 
 	canceled atomic.Int32
 	wake     chan struct{} // holds one value once canceled
@@ -65,6 +73,8 @@ var exchanges = sync.Pool{New: func() any { return &exchange{wake: make(chan str
 func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	e := exchanges.Get().(*exchange)
 	e.s = s
+	e.st = s.state.Load()
+	e.cfg = &e.st.cfg
 	e.started = time.Now()
 	e.deadline = e.started.Add(noDeadline)
 	e.method = ctx.Request.Header.Method()
@@ -90,6 +100,8 @@ func (e *exchange) watch() {
 // written, and it goes back to the pool.
 func (e *exchange) finish() {
 	s := e.s
+	e.settle(0, 0)
+	e.depart()
 	s.watcher.unwatch(e.client, e.watchID)
 	s.observe(e)
 	s.leave(e)
@@ -107,7 +119,9 @@ func (e *exchange) finish() {
 func (e *exchange) reset() {
 	wake, target, scratch, attrs, verdicts := e.wake, e.target[:0], e.scratch[:0], e.attrs, e.record.verdicts[:0]
 	fields, connection := e.head.fields, e.head.connection
+	renamed, ready := e.renamed[:0], e.place.ticket.Ready
 	*e = exchange{}
+	e.renamed, e.place.ticket.Ready = renamed, ready
 	e.wake, e.target, e.scratch, e.attrs, e.record.verdicts = wake, target, scratch, attrs, verdicts
 	e.head.fields, e.head.connection = fields, connection
 }

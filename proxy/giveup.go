@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -83,6 +84,8 @@ func readErrorBody(a *attempt) ([]byte, error) {
 func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 	e := h.e
 	switch {
+	case h.parked != nil && !h.last.set:
+		e.refuse(ctx, h.parked)
 	case h.outcome == routing.Drain || !h.last.set:
 		err := h.cause
 		if h.outcome == routing.Cut {
@@ -105,6 +108,9 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 			e.s.copyResponseHead(&ctx.Response, &h.last.head)
 		}
 		e.s.cors.allow(&ctx.Response.Header, e.head.origin)
+		if h.parked != nil {
+			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(retryAfterSeconds(h.parked.after)))
+		}
 		ctx.Response.SetBody(body)
 		e.record.status = ctx.Response.StatusCode()
 		e.record.bytes = int64(len(body))

@@ -38,6 +38,8 @@ type GroupConfig struct {
 	// Settings are the settings of its own, as text by lower-case name.
 	Settings map[string]string
 
+	// short says that it is one of GROUP_MAPPING.
+	short bool
 	// origin says where each member was written, for a group of a file.
 	origin map[string]string
 }
@@ -86,7 +88,7 @@ func (c *Config) AllGroups() []GroupConfig {
 	all := slices.Clone(c.Groups)
 	for name, path := range c.GroupMapping {
 		if !slices.ContainsFunc(c.Groups, func(g GroupConfig) bool { return g.Name == name }) {
-			all = append(all, GroupConfig{Name: name, Path: path})
+			all = append(all, GroupConfig{Name: name, Path: path, short: true})
 		}
 	}
 	slices.SortFunc(all, func(a, b GroupConfig) int { return strings.Compare(a.Name, b.Name) })
@@ -200,6 +202,10 @@ func (l *loader) checkFallback(g *GroupConfig, known map[string]string) {
 	}
 	if g.Fallback == g.Name {
 		l.fail(g.place("fallback"), "must be another group")
+	}
+	// Where the group's own keys are used, the client's are not there to go on.
+	if i := slices.IndexFunc(l.config.Groups, func(o GroupConfig) bool { return o.Name == g.Fallback }); len(g.Secrets) > 0 && (i < 0 || len(l.config.Groups[i].Secrets)+len(l.config.Groups[i].Keys) == 0) {
+		l.fail(g.place("fallback"), "group %s has no keys, and this one has", settingValue(g.Fallback))
 	}
 }
 

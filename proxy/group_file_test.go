@@ -42,14 +42,14 @@ groups:
     keys: [env:KEYS]
     client_keys: replace
     key_requests_per_minute: 15
-    fallback: 1
+    fallback: spare
     models: {fast: gemini-2.5-flash}
     heal: shadow
     stall_timeout: 5s
     retry_finish_reasons: [OTHER]
     max_streams: 10
   1: {path: /one}
-  plain:
+  spare: {keys: env:KEYS}
 default_group: gemini
 `, "KEYS", "# mine\nAIza-one\r\n\n  AIza-two  \n")
 	if mistakes != "" {
@@ -70,7 +70,7 @@ default_group: gemini
 		Secrets: []routing.KeySpec{
 			{Name: "env:KEYS#2", Secret: routing.Secret("AIza-one")}, {Name: "env:KEYS#4", Secret: routing.Secret("AIza-two")},
 		},
-		ClientKeys: "replace", KeyRequestsPerMinute: 15, Fallback: "1",
+		ClientKeys: "replace", KeyRequestsPerMinute: 15, Fallback: "spare",
 		Models:   map[string]string{"fast": "gemini-2.5-flash"},
 		Settings: map[string]string{"heal": "shadow", "stall_timeout": "5s", "retry_finish_reasons": "OTHER", "max_streams": "10"},
 	}
@@ -81,7 +81,7 @@ default_group: gemini
 	for _, g := range c.AllGroups() {
 		names = append(names, g.Name)
 	}
-	if got := strings.Join(names, " "); got != "1 gemini plain" {
+	if got := strings.Join(names, " "); got != "1 gemini spare" {
 		t.Errorf("groups %s", got)
 	}
 	own := c.forGroup(&c.Groups[0])
@@ -122,7 +122,7 @@ func TestGroupsStandBesideTheMapping(t *testing.T) {
 func TestGroupMistakes(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
-		_, got := load("listen_addr: 127.0.0.1:1\ndefault_group: a\ngroups:\n  a:\n" + text)
+		_, got := load("listen_addr: 127.0.0.1:1\ndefault_group: a\ngroups:\n  a:\n"+text, "K", "key")
 		if got != strings.Join(want, "\n") {
 			t.Errorf("%s\n got %s\nwant %s", text, got, strings.Join(want, "\n"))
 		}
@@ -138,6 +138,7 @@ func TestGroupMistakes(t *testing.T) {
 	f("    eject_time: 10m", `F:4:3: group "a": eject_max_time: "5m0s": must not be less than eject_time, which is "10m0s"`)
 	f("    fallback: a", `F:5:5: group "a": fallback: must be another group`)
 	f("    fallback: b", `F:5:5: group "a": fallback: "b" is not a group`)
+	f("    keys: env:K\n    fallback: b\n  b:", `F:6:5: group "a": fallback: group "b" has no keys, and this one has`)
 	f("    client_keys: replace", `F:5:5: group "a": client_keys: has no meaning without keys`)
 	f("    models: {a: b/c}", `F:5:5: group "a": models: "a" to "b/c": a name is letters, digits, dots, hyphens and underscores`)
 	f("    models: {a: [b]}", `F:5:14: group "a": models: "a": must be a single value, not a list`)

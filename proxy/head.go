@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"strings"
+	"time"
 )
 
 // field is one header field as it came. Both slices alias the request.
@@ -45,9 +46,11 @@ func (h *head) reset() {
 type refusal struct {
 	status  int
 	message string
+	// after is when it is worth asking again, 0 when nobody knows.
+	after time.Duration
 }
 
-func refuse(status int, message string) *refusal { return &refusal{status, message} }
+func refuse(status int, message string) *refusal { return &refusal{status: status, message: message} }
 
 // read takes the header section apart. raw are the bytes between the request
 // line and the body. fasthttp has parsed them, more leniently than a proxy may

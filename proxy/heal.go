@@ -61,6 +61,7 @@ type healing struct {
 	request      stream.Request // what body says
 	readable     bool           // body is JSON that a continuation can be made of
 	continuation []byte         // the body of a continuation
+	foreign      []byte         // a body without another upstream's signatures
 	continuing   bool           // the attempt is one
 	prefilled    bool           // it ends with the model's own words
 	resumed      bool           // it goes on from a checkpoint of the API
@@ -90,6 +91,10 @@ type healing struct {
 	unsent   []byte         // of a frame that the client did not take at once
 
 	one *unary // for a request that asks for one document, else nil
+
+	hurried  bool     // the client's X-Server-Timeout is what the upstream has
+	keyFault bool     // the key of the last attempt was at fault, not the upstream
+	parked   *refusal // there is no key to go on with
 }
 
 var healers = sync.Pool{New: func() any { return newPooledHealer() }}
@@ -108,7 +113,7 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 		return
 	}
 	defer h.releaseOnPanic()
-	if !h.readable || h.request.Several {
+	if !h.readable || h.request.Several || !e.group.heals() {
 		h.pass(ctx)
 		return
 	}
@@ -122,10 +127,9 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 // prepare reads and routes the request. It returns nil when that failed and
 // the client has been told so.
 func (s *Server) prepare(ctx *fasthttp.RequestCtx, e *exchange) *healer {
-	e.deadline = e.started.Add(s.cfg.StreamDeadline)
 	e.record.kind = kindHeal
 	body, length := requestStream(ctx)
-	limit := int64(s.cfg.MaxBodyBytes)
+	limit := int64(e.st.maxBody)
 	if int64(length) > limit {
 		e.refuseBody(ctx, errTooLarge, limit)
 		return nil
@@ -141,11 +145,12 @@ func (s *Server) prepare(ctx *fasthttp.RequestCtx, e *exchange) *healer {
 		e.refuseBody(ctx, err, limit)
 		return nil
 	}
-	if r := e.route(ctx.Host(), buf.B); r != nil {
+	if r := e.arrive(ctx.Host(), buf.B); r != nil {
 		putBuffer(buf)
 		e.refuse(ctx, r)
 		return nil
 	}
+	e.deadline = e.started.Add(e.cfg.StreamDeadline)
 	h := newHealer(e, buf)
 	if h.form.Framing != stream.Document {
 		e.watch()
@@ -179,7 +184,7 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	if h.chat() && !h.request.Stream {
 		h.form.Framing = stream.Document
 	}
-	h.splice.Reset(h.form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	h.splice.Reset(h.form, e.group.reasons, e.cfg.MaxTranscriptBytes)
 	if h.request.UsageApart {
 		h.splice.UsageApart()
 	}
@@ -192,8 +197,14 @@ func (h *healer) pass(ctx *fasthttp.RequestCtx) {
 	h.e.record.kind = kindRelay
 	r := &relayed{e: h.e, a: h.attempt, done: h.finish}
 	h.e.record.attempts = 1
-	at := time.Now().Add(h.e.s.cfg.FirstEventTimeout)
+	h.e.deadline = h.e.started.Add(noDeadline)
+	at := time.Now().Add(h.e.cfg.FirstEventTimeout)
 	p := plan{body: h.body.B, length: int64(len(h.body.B))}
+	if r := h.e.aim(); r != nil {
+		h.e.refuse(ctx, r)
+		h.release()
+		return
+	}
 	if err := h.attempt.start(h.e, &p, at, false, nil); err != nil {
 		h.e.relayFailed(ctx, err)
 		h.release()

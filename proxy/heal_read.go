@@ -66,7 +66,7 @@ func (h *healer) take() (v stream.Verdict, payload []byte) {
 
 // cutsHere tells that CHAOS_CUT_AFTER wants the attempt to end.
 func (h *healer) cutsHere() bool {
-	n := h.e.s.cfg.ChaosCutAfter
+	n := h.e.cfg.ChaosCutAfter
 	return n > 0 && h.splice.Events() >= n && !h.splice.Finished()
 }
 

@@ -83,7 +83,7 @@ func (h *healer) boardable() bool {
 	return h.phase == phaseRead && h.src == io.Reader(b) && b.conn.polled != nil && h.e.client.polled != nil &&
 		len(b.early) == 0 && !b.ended && b.broken == nil &&
 		h.splice.Plain() && !h.splice.Finished() && h.splice.Events() > 0 && h.holdUntil.IsZero() &&
-		h.rode == nil && h.e.s.cfg.ChaosCutAfter == 0
+		h.rode == nil && h.e.cfg.ChaosCutAfter == 0
 }
 
 // landed prepares to go on after a ride.

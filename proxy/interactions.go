@@ -42,6 +42,9 @@ type resumer struct {
 	told     time.Duration
 	hasTold  bool
 	brokenAt time.Time // since when the client waits for the rest
+	hurried  bool      // the client's X-Server-Timeout is what the upstream has
+	keyFault bool      // the key of the last attempt was at fault
+	parked   *refusal  // there is no key to go on with
 
 	last response // before the commit point: what the upstream said last
 }
@@ -86,7 +89,11 @@ func (s *Server) interact(ctx *fasthttp.RequestCtx, e *exchange) {
 		r.pass(ctx)
 		return
 	}
-	e.deadline = e.started.Add(s.cfg.StreamDeadline)
+	if !e.group.heals() {
+		r.pass(ctx)
+		return
+	}
+	e.deadline = e.started.Add(e.cfg.StreamDeadline)
 	r.flow.Reset(routing.RetryableStatus, id, last)
 	r.frame()
 	e.watch()
@@ -97,7 +104,7 @@ func (s *Server) interact(ctx *fasthttp.RequestCtx, e *exchange) {
 // returns nil when the request has been answered.
 func (e *exchange) holdBody(ctx *fasthttp.RequestCtx) *buffer {
 	body, length := requestStream(ctx)
-	limit := int64(e.s.cfg.MaxBodyBytes)
+	limit := int64(e.st.maxBody)
 	buf := getBuffer()
 	more, err := false, errTooLarge
 	if int64(length) <= limit {
@@ -107,7 +114,7 @@ func (e *exchange) holdBody(ctx *fasthttp.RequestCtx) *buffer {
 	}
 	if err != nil {
 		e.refuseBody(ctx, err, limit)
-	} else if r := e.route(ctx.Host(), buf.B); r != nil {
+	} else if r := e.arrive(ctx.Host(), buf.B); r != nil {
 		e.refuse(ctx, r)
 	} else {
 		return buf
@@ -128,7 +135,12 @@ func (r *resumer) pass(ctx *fasthttp.RequestCtx) {
 	e := r.e
 	e.record.kind, e.record.attempts = kindRelay, 1
 	p := plan{body: r.body.B, length: int64(len(r.body.B))}
-	if err := r.attempt.start(e, &p, time.Now().Add(e.s.cfg.FirstEventTimeout), false, nil); err != nil {
+	if no := e.aim(); no != nil {
+		e.refuse(ctx, no)
+		r.release()
+		return
+	}
+	if err := r.attempt.start(e, &p, time.Now().Add(e.cfg.FirstEventTimeout), false, nil); err != nil {
 		e.relayFailed(ctx, err)
 		r.release()
 		return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -33,6 +34,9 @@ func (r *resumer) advance() {
 // start sends the next attempt's request and decides on the response's head.
 func (r *resumer) start() {
 	e := r.e
+	if !r.aim() {
+		return
+	}
 	r.ledger.Attempts++
 	e.record.attempts = r.ledger.Attempts
 	r.told, r.hasTold, r.cause = 0, false, nil
@@ -42,8 +46,10 @@ func (r *resumer) start() {
 	if r.resuming {
 		p = plan{target: r.target, identity: true}
 	}
-	wait := e.s.cfg.FirstEventTimeout
+	wait := e.cfg.FirstEventTimeout
+	r.hurried = false
 	if t := e.serverTimeout(); t > 0 {
+		r.hurried = t < wait
 		wait = min(wait, t)
 		if r.ledger.Attempts > 1 {
 			// The client counts from its own request on.
@@ -66,11 +72,14 @@ func (r *resumer) head() {
 	claim := claimOf(a.head.ContentType())
 	switch {
 	case code == 200 && known && (claim == claimsEvents || claim == claimsNothing):
+		r.e.answered()
 		r.src = src
 		a.body.waitUntil = r.waitUntil
 		r.phase = phaseRead
 	case routing.RetryableStatus(code):
 		r.status()
+	case r.e.lease.key != routing.NoKey && aboutKey(code):
+		r.keyStatus(code)
 	case r.resuming || r.committed:
 		// What the upstream says is not for the client, whose request it was not.
 		r.broke(routing.Refused, nil)
@@ -86,9 +95,11 @@ func (r *resumer) status() {
 	a := r.attempt
 	body, err := readErrorBody(a)
 	r.told, r.hasTold = routing.ParseRetryAfter(a.retryAfter(), time.Now())
-	if f, ok := stream.ParseFailure(body); ok && f.HasDelay {
+	f, ok := stream.ParseFailure(body)
+	if ok && f.HasDelay {
 		r.told, r.hasTold = max(r.told, f.Delay), true
 	}
+	r.keyFault = r.e.blameKey(a.head.StatusCode(), f, r.told, r.hasTold)
 	if err == nil {
 		r.last.status(&a.head, body)
 	}
@@ -101,7 +112,7 @@ func (r *resumer) status() {
 
 // waitUntil says how long the next read of the attempt may take.
 func (r *resumer) waitUntil() time.Time {
-	stall := r.e.s.cfg.StallTimeout
+	stall := r.e.cfg.StallTimeout
 	switch {
 	case r.flow.Events() == 0:
 		return r.firstUntil
@@ -126,7 +137,7 @@ func (r *resumer) read() {
 		if !took {
 			break
 		}
-		if n := r.e.s.cfg.ChaosCutAfter; n > 0 && r.flow.Events() >= n && !r.flow.Ended() {
+		if n := r.e.cfg.ChaosCutAfter; n > 0 && r.flow.Events() >= n && !r.flow.Ended() {
 			r.ended(errChaos)
 			return
 		}
@@ -163,6 +174,7 @@ func (r *resumer) ended(err error) {
 		r.outcome = routing.Natural
 		r.e.record.verdict(r.outcome)
 		r.debugAttempt()
+		r.settle()
 		r.phase = phaseComplete
 		r.attempt.close()
 	case stream.Failed:
@@ -194,6 +206,7 @@ func (r *resumer) broke(o routing.Outcome, err error) {
 	r.e.record.verdict(o)
 	r.e.s.metrics.interrupted(r.e.group, o)
 	r.debugAttempt()
+	r.settle()
 	r.attempt.close()
 }
 
@@ -210,9 +223,17 @@ func (r *resumer) mend() {
 		r.giveUp(why)
 		return
 	}
-	d := e.s.policy.Decide(&r.ledger, r.outcome, r.flow.Progress(), r.told, r.hasTold, time.Until(e.deadline))
+	d, parked := e.decide(&r.ledger, r.keyFault, r.outcome, r.flow.Progress(), r.told, r.hasTold)
+	r.keyFault, r.parked = false, parked
 	if !d.Retry {
 		r.giveUp(d.Reason)
+		return
+	}
+	if ok, err := e.afford(r.committed); err != nil {
+		r.broke(outcomeOf(err), err)
+		return
+	} else if !ok {
+		r.giveUp(routing.ReasonBudget)
 		return
 	}
 	if r.resuming = r.flow.Delivered(); r.resuming {
@@ -253,7 +274,9 @@ func (r *resumer) giveUp(why string) {
 // upstream said last, or with an error of the proxy's own.
 func (r *resumer) refuse(ctx *fasthttp.RequestCtx) {
 	e := r.e
-	if r.outcome == routing.Drain || !r.last.set {
+	if r.parked != nil && !r.last.set {
+		e.refuse(ctx, r.parked)
+	} else if r.outcome == routing.Drain || !r.last.set {
 		err := r.cause
 		if r.outcome == routing.Cut {
 			err = errNoResponse
@@ -262,6 +285,9 @@ func (r *resumer) refuse(ctx *fasthttp.RequestCtx) {
 	} else {
 		e.s.copyResponseHead(&ctx.Response, &r.last.head)
 		e.s.cors.allow(&ctx.Response.Header, e.head.origin)
+		if r.parked != nil {
+			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(retryAfterSeconds(r.parked.after)))
+		}
 		ctx.Response.SetBody(r.last.body)
 		e.record.status = ctx.Response.StatusCode()
 		e.record.bytes = int64(len(r.last.body))

@@ -60,6 +60,7 @@ func (h *healer) complete() {
 	h.e.record.verdict(h.outcome)
 	h.noteSeam()
 	h.debugAttempt()
+	h.settle()
 	h.phase = phaseComplete
 	h.attempt.close()
 }
@@ -93,8 +94,9 @@ func cutOutcome(err error) routing.Outcome {
 func (h *healer) failed(payload []byte) {
 	f := h.splice.Failure()
 	h.told, h.hasTold = f.Delay, f.HasDelay
+	h.keyFault = h.e.blameKey(f.Code, f, f.Delay, f.HasDelay)
 	h.last.failure(f.Code, h.form.Framing.AppendErrorBody(nil, payload))
-	if routing.RetryableStatus(f.Code) {
+	if routing.RetryableStatus(f.Code) || h.keyFault {
 		h.broke(routing.StreamError, nil)
 		return
 	}
@@ -112,5 +114,18 @@ func (h *healer) broke(o routing.Outcome, err error) {
 	h.e.s.metrics.interrupted(h.e.group, o)
 	h.noteSeam()
 	h.debugAttempt()
+	h.settle()
 	h.attempt.close()
+}
+
+// settle ends the lease of an attempt that is over, by its outcome.
+func (h *healer) settle() {
+	status := 0
+	switch h.outcome {
+	case routing.Status:
+		status = h.attempt.head.StatusCode()
+	case routing.StreamError:
+		status = h.splice.Failure().Code
+	}
+	h.e.settleFairly(h.outcome, status, h.cause, h.hurried, h.splice.Events() > 0)
 }

@@ -10,6 +10,9 @@ import (
 // start sends the next attempt's request and decides on the response's head.
 func (h *healer) start() {
 	e := h.e
+	if !h.aim() {
+		return
+	}
 	h.ledger.Attempts++
 	e.record.attempts = h.ledger.Attempts
 	h.told, h.hasTold, h.cause = 0, false, nil
@@ -22,9 +25,14 @@ func (h *healer) start() {
 	if h.continuing {
 		p.body = h.continuation
 	}
+	if e.lease.group != e.group {
+		p.body = h.forFallback(p.body)
+	}
 	p.length = int64(len(p.body))
-	wait := e.s.cfg.FirstEventTimeout
+	wait := e.cfg.FirstEventTimeout
+	h.hurried = false
 	if t := e.serverTimeout(); t > 0 {
+		h.hurried = t < wait
 		wait = min(wait, t)
 		if h.ledger.Attempts > 1 {
 			// The client counts from its own request on.
@@ -56,6 +64,7 @@ func (h *healer) head() {
 	src, known := decoded(a)
 	c := claimOf(a.head.ContentType())
 	if code == 200 && known && c != claimsOther && h.reads(c) {
+		h.e.answered()
 		h.src = src
 		a.body.waitUntil = h.waitUntil
 		h.unproven = c == claimsJSON && h.one == nil
@@ -70,6 +79,8 @@ func (h *healer) noStream(code int) {
 	switch {
 	case routing.RetryableStatus(code):
 		h.status(code)
+	case h.e.lease.key != routing.NoKey && aboutKey(code):
+		h.keyStatus(code)
 	case h.asksUnary(code):
 	case h.continuing:
 		h.refused(code)
@@ -100,9 +111,11 @@ func (h *healer) status(code int) {
 	a := h.attempt
 	body, err := readErrorBody(a)
 	h.told, h.hasTold = routing.ParseRetryAfter(a.retryAfter(), time.Now())
-	if f, ok := stream.ParseFailure(body); ok && f.HasDelay {
+	f, ok := stream.ParseFailure(body)
+	if ok && f.HasDelay {
 		h.told, h.hasTold = max(h.told, f.Delay), true
 	}
+	h.keyFault = h.e.blameKey(code, f, h.told, h.hasTold)
 	if err == nil {
 		h.last.status(&a.head, body)
 	}
@@ -130,7 +143,7 @@ func (h *healer) waitUntil() time.Time {
 
 // quietUntil says until when a stream may be silent that was heard of at last.
 func (h *healer) quietUntil(last time.Time) time.Time {
-	stall := h.e.s.cfg.StallTimeout
+	stall := h.e.cfg.StallTimeout
 	if h.splice.Finished() && !h.splice.Sloppy() {
 		stall = min(stall, finishGrace)
 	}
@@ -164,9 +177,13 @@ func (h *healer) mend() {
 	if anew {
 		o, progress = routing.Diverged, false
 	}
-	d := e.s.policy.Decide(&h.ledger, o, progress, h.told, h.hasTold, time.Until(e.deadline))
+	d, parked := e.decide(&h.ledger, h.keyFault, o, progress, h.told, h.hasTold)
+	h.keyFault, h.parked = false, parked
 	if !d.Retry {
 		h.giveUp(d.Reason)
+		return
+	}
+	if !h.afford() {
 		return
 	}
 	h.splice.NextAttempt()

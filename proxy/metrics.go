@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,8 +33,13 @@ type metrics struct {
 	wasted        *prometheus.CounterVec
 	shadow        *prometheus.CounterVec
 	callEnds      *prometheus.CounterVec
+	refused       *prometheus.CounterVec
+	ejections     *prometheus.CounterVec
+	keysEjected   *prometheus.CounterVec
+	keysParked    *prometheus.CounterVec
+	fallbacks     *prometheus.CounterVec
 
-	perGroup map[string]*groupCounters
+	perGroup sync.Map // group name -> *groupCounters
 }
 
 // groupCounters are a group's counters that every request moves. Looking one
@@ -75,24 +81,37 @@ func newMetrics(groups []string) *metrics {
 	m.wasted = counter("wasted_tokens_total", "Tokens that attempts cost of which nothing was delivered, by the upstream's own usage.", "group")
 	m.shadow = counter("shadow_interruptions_total", "Interruptions that would have been healed, were it not for HEAL=shadow.", "group", "cause")
 	m.callEnds = counter("ended_after_call_total", "Interrupted answers that were ended behind a function call that had come whole.", "group")
-	m.registry.MustRegister(m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
+	m.refused = counter("refused_total", "Client requests that were refused for who asked or for want of room, by reason.", "reason")
+	m.ejections = counter("target_ejections_total", "Times that a failing target was left out for a while.", "group")
+	m.keysEjected = counter("keys_ejected_total", "Keys of a group that the upstream refused.", "group")
+	m.keysParked = counter("keys_parked_total", "Times that a key was left out until its quota was back.", "group")
+	m.fallbacks = counter("fallback_attempts_total", "Attempts that a group's fallback made in its place.", "group")
+	m.registry.MustRegister(m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.prime(groups)
-	m.perGroup = map[string]*groupCounters{}
-	for _, g := range append([]string{""}, groups...) {
-		m.perGroup[g] = &groupCounters{attempts: m.attempts.WithLabelValues(g), bytes: m.bytes.WithLabelValues(g), waste: m.wasted.WithLabelValues(g)}
-	}
 	for i, name := range kindNames {
 		m.toFirstOf[i] = m.toFirst.WithLabelValues(name)
 	}
 	return m
 }
 
+// watchQueue shows how many requests wait for a place.
+func (m *metrics) watchQueue(g *routing.Gate) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "waiting_requests",
+		Help: "Client requests that wait for others to end."}, func() float64 {
+		_, waiting := g.Load()
+		return float64(waiting)
+	}))
+}
+
 // prime makes the series of all groups, so that a rate over the first
 // interruption of a process is not lost.
 func (m *metrics) prime(groups []string) {
+	for _, reason := range refusedReasons {
+		m.refused.WithLabelValues(reason)
+	}
 	for _, k := range stream.SeamKinds() {
 		m.seams.WithLabelValues(k.String())
 	}
@@ -101,6 +120,10 @@ func (m *metrics) prime(groups []string) {
 		m.attempts.WithLabelValues(g)
 		m.clientGone.WithLabelValues(g)
 		m.wasted.WithLabelValues(g)
+		m.ejections.WithLabelValues(g)
+		m.keysEjected.WithLabelValues(g)
+		m.keysParked.WithLabelValues(g)
+		m.fallbacks.WithLabelValues(g)
 		for _, o := range routing.Outcomes() {
 			if o.Interruption() {
 				m.interruptions.WithLabelValues(g, o.String())
@@ -109,7 +132,10 @@ func (m *metrics) prime(groups []string) {
 	}
 }
 
-func (m *metrics) interrupted(g *routing.Group, o routing.Outcome) {
+// refusedReasons are the reasons of refusals that enter gives.
+var refusedReasons = []string{"token", "group", "model", "rate", "memory", "client_streams", "group_streams", "streams", "parked"}
+
+func (m *metrics) interrupted(g *group, o routing.Outcome) {
 	if o.Interruption() {
 		m.interruptions.WithLabelValues(g.Name, o.String()).Inc()
 	}
@@ -122,7 +148,7 @@ func (m *metrics) done(e *exchange) {
 	if e.group != nil {
 		group = e.group.Name
 	}
-	c := m.perGroup[group]
+	c := m.countersOf(group)
 	m.request(c, group, r.kind, r.status).Inc()
 	c.attempts.Add(float64(r.attempts))
 	c.bytes.Add(float64(r.bytes))
@@ -140,6 +166,17 @@ func (m *metrics) done(e *exchange) {
 		m.toFirstOf[r.kind].Observe(r.toFirst.Seconds())
 	}
 	m.open.Dec()
+}
+
+// countersOf returns the counters of a group, "" for requests that have none.
+func (m *metrics) countersOf(group string) *groupCounters {
+	if c, known := m.perGroup.Load(group); known {
+		return c.(*groupCounters)
+	}
+	c, _ := m.perGroup.LoadOrStore(group, &groupCounters{
+		attempts: m.attempts.WithLabelValues(group), bytes: m.bytes.WithLabelValues(group), waste: m.wasted.WithLabelValues(group),
+	})
+	return c.(*groupCounters)
 }
 
 // request returns the counter of a kind of request. Its series is made when

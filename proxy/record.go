@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,6 +74,12 @@ func (e *exchange) refuse(ctx *fasthttp.RequestCtx, r *refusal) {
 	writeFailure(ctx, r.status, r.message)
 	if f, ok := e.form(); ok {
 		ctx.Response.SetBody(f.Framing.AppendErrorBody(nil, ctx.Response.Body()))
+	}
+	if r.after > 0 {
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(retryAfterSeconds(r.after)))
+	}
+	if r.status == 401 {
+		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 	}
 	e.s.cors.allow(&ctx.Response.Header, e.head.origin)
 	e.record.status = r.status

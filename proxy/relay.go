@@ -36,8 +36,18 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 // relayRead goes on when as much of the body as need be is in buf; more tells
 // that there is a rest in body.
 func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, body io.Reader, length int, more bool) {
-	if r := e.route(ctx.Host(), buf.B); r != nil {
-		e.refuse(ctx, r)
+	no := e.route(ctx.Host(), buf.B)
+	if no == nil {
+		no = e.enter()
+	}
+	if no == nil {
+		no = e.aim()
+	}
+	if no != nil {
+		e.refuse(ctx, no)
+		if more {
+			ctx.SetConnectionClose()
+		}
 		return
 	}
 	head := buf.B
@@ -72,7 +82,7 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 	e := r.e
 	e.record.attempts = 1
-	at := time.Now().Add(e.s.cfg.FirstEventTimeout)
+	at := time.Now().Add(e.cfg.FirstEventTimeout)
 	if left == 0 {
 		idempotent := string(e.method) == "GET" || string(e.method) == "HEAD"
 		return r.a.start(e, p, at, idempotent && len(p.body) == 0, nil)
@@ -91,10 +101,14 @@ func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 
 // relayFailed answers a relayed request that brought no response.
 func (e *exchange) relayFailed(ctx *fasthttp.RequestCtx, err error) {
-	if _, ok := e.form(); ok && e.s.cfg.Heal == "shadow" {
+	if _, ok := e.form(); ok && e.cfg.Heal == "shadow" {
 		e.shadowed(outcomeOf(err))
 	}
 	e.record.verdict(outcomeOf(err))
+	if errors.Is(err, fasthttp.ErrNoFreeConns) {
+		e.settle(0, 0)
+	}
+	e.settle(outcomeOf(err), 0)
 	switch {
 	case errors.Is(err, errClientStall), errors.Is(err, errClientBody):
 		e.refuseBody(ctx, err, 0)
@@ -136,6 +150,7 @@ func (r *relayed) recycle() {
 // respond hands the response to fasthttp.
 func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	e, resp := r.e, &ctx.Response
+	e.answeredRelay(r.a)
 	e.s.copyResponseHead(resp, &r.a.head)
 	if e.isUpload() {
 		e.ownUploadURLs(ctx.Host(), &resp.Header)
@@ -201,6 +216,7 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 			if !r.judged {
 				r.e.record.verdict(outcomeOf(nil))
 			}
+			r.e.settle(relayOutcome(r.a.head.StatusCode()), r.a.head.StatusCode())
 			return n, nil
 		}
 		if err != nil {
@@ -251,6 +267,7 @@ func (r *relayed) write(w io.Writer, frame []byte, chunked bool) (err error) {
 func (r *relayed) Close() error {
 	if r.err != nil {
 		r.e.record.verdict(outcomeOf(r.err))
+		r.e.settle(outcomeOf(r.err), 0)
 	}
 	r.release()
 	e, done := r.e, r.done

@@ -22,13 +22,12 @@ const (
 	keyInBody
 )
 
-// route finds the key and the group and builds the upstream target. body is
-// the request body as far as it was read, nil when it was not.
+// route finds the key and the group. body is the request body as far as it was read, nil when it was not.
 func (e *exchange) route(host, body []byte) *refusal {
 	if cap(e.scratch) < len(e.query) {
 		e.scratch = make([]byte, 0, 2*len(e.query))
 	}
-	q, err := routing.SplitQuery(e.s.table, e.query, e.scratch)
+	q, err := routing.SplitQuery(e.st.table, e.query, e.scratch)
 	if err != nil {
 		return refuse(400, err.Error())
 	}
@@ -44,14 +43,16 @@ func (e *exchange) route(host, body []byte) *refusal {
 			return r
 		}
 	}
-	e.group, _ = e.s.table.Choose(routing.Hints{
+	chosen, _ := e.st.table.Choose(routing.Hints{
 		Key: e.key, Header: e.head.group, Query: q.Group, Host: host,
 	})
-	_, e.key = e.s.table.SplitKey(e.key)
+	e.group = e.st.groups[chosen.Name]
+	e.cfg = &e.group.cfg
+	_, e.key = e.st.table.SplitKey(e.key)
 	if e.keyIn != keyInBearer {
-		_, e.head.bearer = e.s.table.SplitKey(e.head.bearer)
+		_, e.head.bearer = e.st.table.SplitKey(e.head.bearer)
 	}
-	e.target = routing.AppendTarget(e.target[:0], &e.s.base, e.group, e.path, q.Rest)
+	e.rest = q.Rest
 	return nil
 }
 
@@ -89,7 +90,7 @@ func (e *exchange) appendHead(dst []byte, p *plan) []byte {
 		dst = append(append(append(dst, e.method...), ' '), e.target...)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = append(dst, e.s.base.Host...)
+	dst = append(dst, e.lease.target().base.Host...)
 	dst = append(dst, "\r\n"...)
 	for _, f := range e.head.fields {
 		if p.target == nil || !bytes.EqualFold(f.name, []byte(fasthttp.HeaderContentType)) {
@@ -126,8 +127,19 @@ func (e *exchange) appendHead(dst []byte, p *plan) []byte {
 }
 
 // appendCredentials sends the key where it came from; one from the query or
-// the body goes into the header, so that it never stands in a URL.
+// the body goes into the header, so that it never stands in a URL. A key of the
+// group takes the place of everything that the client sent.
 func (e *exchange) appendCredentials(dst []byte) []byte {
+	if l := &e.lease; l.key != routing.NoKey {
+		secret := l.group.keys.Secret(l.key)
+		if e.keyIn == keyInBearer {
+			return appendBearer(dst, secret)
+		}
+		return appendField(dst, []byte("x-goog-api-key"), secret)
+	}
+	if e.pooled {
+		return dst
+	}
 	if e.keyIn != keyNowhere && e.keyIn != keyInBearer && len(e.key) > 0 {
 		dst = appendField(dst, []byte("x-goog-api-key"), e.key)
 	}
@@ -136,11 +148,15 @@ func (e *exchange) appendCredentials(dst []byte) []byte {
 		token = e.key
 	}
 	if len(token) > 0 {
-		dst = append(dst, "Authorization: Bearer "...)
-		dst = append(dst, token...)
-		dst = append(dst, "\r\n"...)
+		dst = appendBearer(dst, token)
 	}
 	return dst
+}
+
+func appendBearer(dst, token []byte) []byte {
+	dst = append(dst, "Authorization: Bearer "...)
+	dst = append(dst, token...)
+	return append(dst, "\r\n"...)
 }
 
 func appendField(dst, name, value []byte) []byte {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -17,7 +16,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"gemini-resilient-proxy/routing"
-	"gemini-resilient-proxy/stream"
 )
 
 // clientIdle is how long a client's keep-alive connection may be idle.
@@ -25,55 +23,49 @@ const clientIdle = 120 * time.Second
 
 // Server is the proxy. New makes one, Serve runs it, Drain ends it.
 type Server struct {
-	cfg      Config
-	base     routing.Base
-	table    *routing.Table
-	policy   routing.Policy
-	reasons  *stream.Reasons
-	upstream *transport
-	watcher  *watcher
-	loops    loops
-	cors     cors
-	log      *slog.Logger
-	metrics  *metrics
-	prefill  prefills
-	http     *fasthttp.Server
+	cfg     Config // as it was at the start: listeners, timeouts of clients
+	state   atomic.Pointer[state]
+	gate    *routing.Gate
+	memory  routing.Watermark
+	watcher *watcher
+	loops   loops
+	cors    cors
+	log     *slog.Logger
+	metrics *metrics
+	prefill prefills
+	http    *fasthttp.Server
 
-	draining  atomic.Bool
-	mu        sync.Mutex
-	listeners []*clientListener
-	running   map[*exchange]struct{}
-	over      bool // the drain is over: what begins now is canceled at once
+	draining   atomic.Bool
+	mu         sync.Mutex
+	listeners  []*clientListener
+	running    map[*exchange]struct{}
+	transports map[transportKey]*transport
+	stop       chan struct{} // closed when everything is over
+	over       bool          // the drain is over: what begins now is canceled at once
 }
 
 // New makes a Server of a valid configuration. Nothing listens before Serve.
 func New(cfg Config, log *slog.Logger) (*Server, error) {
-	base, err := routing.ParseBase(cfg.UpstreamURLBase)
-	if err != nil {
-		return nil, fmt.Errorf("UPSTREAM_URL_BASE: %w", err)
-	}
-	table, err := routing.NewTable(cfg.GroupMapping, cfg.DefaultGroup)
-	if err != nil {
-		return nil, fmt.Errorf("GROUP_MAPPING: %w", err)
-	}
 	w, err := newWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watch for clients that leave: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, base: base, table: table, watcher: w, log: log,
-		policy: routing.Policy{
-			MaxConsecutive: cfg.MaxConsecutiveFailures,
-			MaxAttempts:    cfg.MaxAttempts,
-			RetryAfterMax:  cfg.RetryAfterMax,
-			Backoff:        routing.Backoff{Base: cfg.RetryBaseDelay, Max: cfg.RetryMaxDelay, Rand: rand.Float64},
-		},
-		reasons:  stream.NewReasons(cfg.RetryFinishReasons),
-		upstream: newTransport(&base, &cfg, maxConns()),
-		cors:     newCORS(cfg.CORSAllowOrigin),
-		metrics:  newMetrics(table.Names()),
-		running:  map[*exchange]struct{}{},
+		cfg: cfg, watcher: w, log: log,
+		gate:       routing.NewGate(gateLimits(&cfg)),
+		cors:       newCORS(cfg.CORSAllowOrigin),
+		running:    map[*exchange]struct{}{},
+		transports: map[transportKey]*transport{},
+		stop:       make(chan struct{}),
 	}
+	st, err := s.newState(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.state.Store(st)
+	s.metrics = newMetrics(st.names())
+	s.metrics.watchQueue(s.gate)
+	go s.watchMemory()
 	s.http = s.newHTTP()
 	if s.loops, err = openLoops(s.panicked); err != nil {
 		return nil, fmt.Errorf("wait for upstreams: %w", err)
@@ -247,6 +239,10 @@ func (s *Server) Running() int {
 // Serve serves l until Drain. It returns nil when the listener was closed by
 // Drain.
 func (s *Server) Serve(l net.Listener) error {
+	if st := s.state.Load(); st.keyed() && st.clients.Len() == 0 && !isPrivateListener(l.Addr()) {
+		l.Close()
+		return fmt.Errorf("%s can be reached by others, who could use the keys of the groups: list who may under clients", l.Addr())
+	}
 	clients := newClientListener(l, s.cfg.ClientStallTimeout)
 	s.mu.Lock()
 	s.listeners = append(s.listeners, clients)
@@ -316,7 +312,8 @@ func (s *Server) Drain(ctx context.Context) {
 	s.awaitIdleFor(lastMoment)
 	s.watcher.close()
 	s.loops.close()
-	s.upstream.hc.CloseIdleConnections()
+	close(s.stop)
+	s.closeIdle()
 }
 
 func (s *Server) awaitIdleFor(d time.Duration) {

@@ -28,7 +28,7 @@ type shadow struct {
 // to look at.
 func newShadow(e *exchange, a *attempt) *shadow {
 	form, ok := e.form()
-	if e.s.cfg.Heal != "shadow" || !ok {
+	if e.cfg.Heal != "shadow" || !ok {
 		return nil
 	}
 	if code := a.head.StatusCode(); code != 200 {
@@ -47,7 +47,7 @@ func newShadow(e *exchange, a *attempt) *shadow {
 		return nil
 	}
 	sh := &shadow{e: e, one: one, zipped: zipped, framing: form.Framing, unproven: c == claimsJSON}
-	sh.splice.Reset(form, e.s.reasons, e.s.cfg.MaxTranscriptBytes)
+	sh.splice.Reset(form, e.group.reasons, e.cfg.MaxTranscriptBytes)
 	return sh
 }
 
@@ -66,7 +66,7 @@ func (sh *shadow) take(p []byte) {
 	}
 	sh.in = append(sh.in, p...)
 	if sh.one {
-		sh.over = len(sh.in) > sh.e.s.cfg.MaxTranscriptBytes
+		sh.over = len(sh.in) > sh.e.cfg.MaxTranscriptBytes
 		return
 	}
 	if sh.unproven {
@@ -112,7 +112,7 @@ func (sh *shadow) ending() (v stream.Verdict) {
 		body := sh.in
 		if sh.zipped {
 			// What an error leaves is what a cut left.
-			limit := int64(sh.e.s.cfg.MaxTranscriptBytes)
+			limit := int64(sh.e.cfg.MaxTranscriptBytes)
 			body, _ = io.ReadAll(io.LimitReader(&gunzip{src: bytes.NewReader(sh.in)}, limit))
 		}
 		_, v = sh.splice.TakeBody(nil, body, false)

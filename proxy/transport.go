@@ -32,6 +32,12 @@ type transport struct {
 	hc *fasthttp.HostClient
 }
 
+// dialSettings are the settings that connections are made with.
+type dialSettings struct {
+	connect, stall time.Duration
+	maxHeader      int
+}
+
 func newTransport(base *routing.Base, cfg *Config, maxConns int) *transport {
 	d := dialer{connect: cfg.ConnectTimeout, stall: cfg.StallTimeout}
 	if base.TLS {
@@ -178,7 +184,7 @@ func (e *exchange) awaitByte(conn *upstreamConn, br *bufio.Reader, at time.Time)
 			return nil
 		}
 		// The answer to an upload is due only when that has come to its end.
-		later := time.Unix(0, e.uploaded.Load()).Add(e.s.cfg.FirstEventTimeout)
+		later := time.Unix(0, e.uploaded.Load()).Add(e.cfg.FirstEventTimeout)
 		if !isTimeout(err) || e.err() != nil || !later.After(time.Now()) {
 			return e.readError(err, at)
 		}

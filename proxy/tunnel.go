@@ -73,8 +73,15 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 	e.record.kind = kindTunnel
 	// What may have come behind the handshake is no HTTP.
 	defer ctx.SetConnectionClose()
-	if r := e.route(ctx.Host(), nil); r != nil {
-		e.refuse(ctx, r)
+	no := e.route(ctx.Host(), nil)
+	if no == nil {
+		no = e.enter()
+	}
+	if no == nil {
+		no = e.aim()
+	}
+	if no != nil {
+		e.refuse(ctx, no)
 		return
 	}
 	e.upgrade = true
@@ -82,7 +89,7 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 	r := relays.Get().(*relayed)
 	r.e = e
 	p := plan{upgrade: true}
-	err := r.a.start(e, &p, time.Now().Add(s.cfg.FirstEventTimeout), true, nil)
+	err := r.a.start(e, &p, time.Now().Add(e.cfg.FirstEventTimeout), true, nil)
 	switch {
 	case err == nil && r.a.head.StatusCode() != 101:
 		r.respond(ctx)
@@ -97,6 +104,7 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 		e.relayFailed(ctx, err)
 		return
 	}
+	e.answered()
 	t := newTunnel(r)
 	e.client.orphan = t.abandon
 	e.streaming = true
@@ -126,9 +134,9 @@ func newTunnel(r *relayed) *tunnel {
 	head := appendSwitch(nil, &r.a.head)
 	t := &tunnel{e: e, r: r, upDone: make(chan struct{})}
 	client, upstream := e.client.Conn, r.a.link.conn.Conn
-	t.up = pipe{t: t, src: client, dst: upstream, patience: e.s.cfg.StallTimeout,
+	t.up = pipe{t: t, src: client, dst: upstream, patience: e.cfg.StallTimeout,
 		srcGone: errGone, dstGone: errCut, dstStall: errStall}
-	t.down = pipe{t: t, src: upstream, dst: client, patience: e.s.cfg.ClientStallTimeout,
+	t.down = pipe{t: t, src: upstream, dst: client, patience: e.cfg.ClientStallTimeout,
 		srcGone: errCut, dstGone: errGone, dstStall: errClientStall}
 	t.down.first = append(head, r.a.body.early...)
 	t.down.bytes = -int64(len(head))
@@ -238,7 +246,7 @@ func (t *tunnel) touch(now time.Time) { t.last.Store(now.UnixNano()) }
 
 // quietUntil returns when the tunnel will have been silent for too long.
 func (t *tunnel) quietUntil() time.Time {
-	limit := t.e.s.cfg.TunnelIdleTimeout
+	limit := t.e.cfg.TunnelIdleTimeout
 	if t.half.Load() {
 		limit = min(limit, afterHalf)
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 
 	"github.com/valyala/fasthttp"
@@ -14,11 +13,10 @@ import (
 // Attempts go as they do for a stream; what they deliver is folded and given to
 // the client in one piece, once the answer is whole.
 type unary struct {
-	document bool   // the attempt's body is one document, not a stream of events
-	whole    bool   // it came whole
-	restarts int    // how often the answer was begun anew
-	wasted   int64  // tokens of what was dropped for that
-	target   []byte // the client's, while the streaming endpoint is asked
+	document bool  // the attempt's body is one document, not a stream of events
+	whole    bool  // it came whole
+	restarts int   // how often the answer was begun anew
+	wasted   int64 // tokens of what was dropped for that
 
 	folder  stream.Folder
 	scanner stream.Scanner          // of what the Splice delivers
@@ -40,12 +38,11 @@ func (h *healer) answer(ctx *fasthttp.RequestCtx) {
 		e.deadline = earlier(e.deadline, e.started.Add(t))
 	}
 	switch {
-	case e.s.cfg.UnaryViaStream && h.chat():
+	case e.cfg.UnaryViaStream && h.chat():
 		h.body.B = h.request.AppendStreaming(nil)
 		h.request, h.readable = stream.ParseRequest(h.form.Dialect, h.body.B)
-	case e.s.cfg.UnaryViaStream:
-		h.one.target = bytes.Clone(e.target)
-		e.target = routing.AppendStreaming(e.target[:0], h.one.target)
+	case e.cfg.UnaryViaStream:
+		e.viaStream = true
 	}
 	h.gather()
 	switch {
@@ -78,7 +75,7 @@ func (h *healer) gather() {
 		}
 		h.fold(h.out[frameRoom:])
 		h.out = emptyFrame(h.out)
-		if one.spilled || one.folder.Len() > h.e.s.cfg.MaxTranscriptBytes && h.phase != phaseComplete {
+		if one.spilled || one.folder.Len() > h.e.cfg.MaxTranscriptBytes && h.phase != phaseComplete {
 			one.spilled = true
 			return
 		}
@@ -109,16 +106,17 @@ func (h *healer) fold(events []byte) {
 // asksUnary goes back from the streaming endpoint to the one that the client
 // asked for, when the upstream does not have the former.
 func (h *healer) asksUnary(code int) bool {
-	if h.one == nil || h.one.target == nil || h.continuing || h.ledger.Attempts >= h.e.s.policy.MaxAttempts {
+	if h.one == nil || !h.e.viaStream || h.continuing || h.ledger.Attempts >= h.e.group.policy.MaxAttempts {
 		return false
 	}
 	if code != 404 && code != 405 && code != 501 {
 		return false
 	}
-	h.e.target, h.one.target = append(h.e.target[:0], h.one.target...), nil
+	h.e.viaStream = false
 	h.outcome = routing.Refused
 	h.e.record.verdict(h.outcome)
 	h.debugAttempt()
+	h.settle()
 	h.attempt.close()
 	h.phase = phaseStart
 	return true
@@ -127,7 +125,7 @@ func (h *healer) asksUnary(code int) bool {
 // mayBeginAnew tells whether an answer that cannot be gone on with may be asked
 // for again from its beginning: the client has seen nothing of it.
 func (h *healer) mayBeginAnew() bool {
-	return h.one != nil && !h.one.spilled && h.one.restarts < h.e.s.policy.MaxConsecutive
+	return h.one != nil && !h.one.spilled && h.one.restarts < h.e.group.policy.MaxConsecutive
 }
 
 // beginAnew drops what was delivered.
@@ -135,7 +133,7 @@ func (h *healer) beginAnew() {
 	one := h.one
 	one.restarts++
 	one.wasted += h.splice.Wasted() + h.splice.Spent()
-	h.splice.Reset(h.form, h.e.s.reasons, h.e.s.cfg.MaxTranscriptBytes)
+	h.splice.Reset(h.form, h.e.group.reasons, h.e.cfg.MaxTranscriptBytes)
 	one.folder.Reset(h.form.Dialect)
 	h.continuing, h.noResume, h.diverged = false, false, 0
 }

@@ -20,7 +20,7 @@ func (e *exchange) ownUploadURLs(host []byte, h *fasthttp.ResponseHeader) {
 		if own.Origin == nil {
 			own = routing.Own{Origin: e.origin(host), Host: host}
 		}
-		if url, ok := routing.AppendOwnURL(nil, e.s.table, &e.s.base, e.group, own, f.value); ok {
+		if url, ok := routing.AppendOwnURL(nil, e.st.table, &e.lease.target().base, &e.lease.target().path, own, f.value); ok {
 			h.SetBytesKV(f.name, url)
 		}
 	}

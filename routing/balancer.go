@@ -218,6 +218,19 @@ func (b *Balancer) Release(c Choice, s Sign, now time.Time) time.Duration {
 	return 0
 }
 
+// Others tells whether a target beside the one of the given index is admitted,
+// be it for a probe.
+func (b *Balancer) Others(now time.Time, index int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.targets {
+		if i != index && b.targets[i].admitted(now) {
+			return true
+		}
+	}
+	return false
+}
+
 // others tells whether a target beside the given one is admitted.
 func (b *Balancer) others(index int) bool {
 	for i := range b.targets {

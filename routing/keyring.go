@@ -133,6 +133,31 @@ func (k *Keyring) roomier(i, j int) bool {
 	return a.running < b.running
 }
 
+// Refused tells whether all keys are ejected: it is no quota that comes back.
+func (k *Keyring) Refused(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.keys {
+		if !k.keys[i].until.After(now) {
+			return false
+		}
+	}
+	return true
+}
+
+// AcquireSame takes the key of the given index, if it is admitted for the model.
+// Release follows once then.
+func (k *Keyring) AcquireSame(now time.Time, model []byte, index int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.wait(now, index, k.parks[string(model)], k.parks[allModels]) > 0 {
+		return false
+	}
+	k.keys[index].running++
+	k.keys[index].started.add(now, 1)
+	return true
+}
+
 // Wait returns the time until a key is admitted for the model, 0 when one is
 // now, without taking one.
 func (k *Keyring) Wait(now time.Time, model []byte) (wait time.Duration) {

@@ -52,7 +52,7 @@ func AppendOwnURL(dst []byte, t *Table, b *Base, g *Group, own Own, url []byte) 
 		dst = append(append(dst, separator), q.Rest...)
 		separator = '&'
 	}
-	if found, _ := t.Choose(Hints{Host: own.Host}); found != g {
+	if found, _ := t.Choose(Hints{Host: own.Host}); found.Name != g.Name {
 		dst = append(append(dst, separator), groupParameter+"="...)
 		dst = append(dst, g.Name...)
 	}

@@ -10,6 +10,8 @@ const (
 	ReasonAttempts = "attempts"
 	// ReasonRetryAfter: the upstream asked for a longer wait than is allowed.
 	ReasonRetryAfter = "retry_after"
+	// ReasonBudget: the group's Budget is used up.
+	ReasonBudget = "budget"
 	// ReasonDeadline: the wait would outlast the request's deadline.
 	ReasonDeadline = "deadline"
 )

@@ -1,0 +1,170 @@
+package proxy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// aim takes a target and a key for the next attempt. It is false when there is
+// none to be waited for; the healer then gives up.
+func (h *healer) aim() bool {
+	e := h.e
+	for {
+		now := time.Now()
+		wait, err := time.Duration(0), error(nil)
+		if h.resumed && e.lease.group != nil {
+			wait, err = e.borrowAgain(now)
+		} else {
+			wait, err = e.borrow(now)
+		}
+		if err == nil {
+			if e.lease.group != e.group {
+				e.s.metrics.fallbacks.WithLabelValues(e.group.Name).Inc()
+			}
+			return true
+		}
+		if h.ledger.Attempts == 0 || wait > e.group.policy.RetryAfterMax || wait >= time.Until(e.deadline) {
+			h.parked = e.noKey(wait)
+			h.giveUp("parked")
+			return false
+		}
+		if err := e.sleep(wait); err != nil {
+			h.broke(outcomeOf(err), err)
+			return false
+		}
+	}
+}
+
+// aim takes a target and a key for a request that gets one attempt.
+func (e *exchange) aim() *refusal {
+	if wait, err := e.borrow(time.Now()); err != nil {
+		return e.noKey(wait)
+	}
+	return nil
+}
+
+// noKey is the answer to a request for which no key is admitted: when the first
+// one will be.
+func (e *exchange) noKey(wait time.Duration) *refusal {
+	e.s.metrics.refused.WithLabelValues("parked").Inc()
+	if e.group.keys != nil && e.group.keys.Refused(time.Now()) {
+		return &refusal{503, fmt.Sprintf("the upstream takes none of the keys of group %q", e.group.Name), wait}
+	}
+	return &refusal{429, fmt.Sprintf("the quotas of all keys of group %q are used up", e.group.Name), wait}
+}
+
+// aboutKey tells whether a status may be about the key.
+func aboutKey(code int) bool { return code == 400 || code == 401 || code == 403 }
+
+// keyStatus decides on a status that may be about the group's key. If it is, the
+// request goes on with another one; if not, it is the client's as ever.
+func (h *healer) keyStatus(code int) {
+	a := h.attempt
+	body, err := readErrorBody(a)
+	f, _ := stream.ParseFailure(body)
+	switch {
+	case err == nil && h.e.blameKey(code, f, 0, false):
+		h.keyFault = true
+		h.broke(routing.Status, nil)
+	case h.e.err() != nil:
+		h.broke(outcomeOf(h.e.err()), h.e.err())
+	case h.continuing:
+		h.refusedAs(code, body)
+	case h.committed || err != nil:
+		h.broke(routing.Final, err)
+	default:
+		h.last.status(&a.head, body)
+		h.outcome = routing.Final
+		h.e.record.verdict(routing.Final)
+		h.settle()
+		a.close()
+		h.giveUp("")
+	}
+}
+
+// decide says what follows an interruption. A key that was at fault is none of
+// the upstream's failures: with another one the request goes on at once, and
+// without one it waits for the first that is admitted again, or parked says when
+// that is.
+func (e *exchange) decide(l *routing.Ledger, keyFault bool, o routing.Outcome, progress bool, told time.Duration, hasTold bool) (d routing.Decision, parked *refusal) {
+	p, left := &e.group.policy, time.Until(e.deadline)
+	if !keyFault {
+		return p.Decide(l, o, progress, told, hasTold, left), nil
+	}
+	wait := e.parkedFor(time.Now())
+	if wait == 0 {
+		failures := l.Failures
+		d = p.Decide(l, o, true, 0, true, left)
+		l.Failures = failures
+		return d, nil
+	}
+	if d = p.Decide(l, o, progress, wait, true, left); !d.Retry {
+		parked = e.noKey(wait)
+	}
+	return d, parked
+}
+
+// budgetWait is how long an answer that waits for its group's budget waits at
+// most before it looks again.
+const budgetWait = time.Second
+
+// afford takes the next attempt from the group's budget. An answer that has
+// begun waits for its turn, at most as long as an upstream may ask for; one that
+// has not is the client's to ask for again. The error is that of a cancellation.
+func (e *exchange) afford(begun bool) (bool, error) {
+	now := time.Now()
+	until := earlier(now.Add(e.group.policy.RetryAfterMax), e.deadline)
+	for !e.group.budget.Withdraw(now) {
+		if !begun || !now.Before(until) {
+			return false, nil
+		}
+		if err := e.sleep(min(time.Duration(rand.Int64N(int64(budgetWait))), until.Sub(now))); err != nil {
+			return false, err
+		}
+		now = time.Now()
+	}
+	return true, nil
+}
+
+// afford is false when the budget has no attempt for the healer, which then
+// gives up, or was interrupted.
+func (h *healer) afford() bool {
+	ok, err := h.e.afford(h.committed)
+	switch {
+	case err != nil:
+		h.broke(outcomeOf(err), err)
+	case !ok:
+		h.giveUp(routing.ReasonBudget)
+	}
+	return ok
+}
+
+// forFallback returns a body without the thought signatures of another upstream,
+// which this one would refuse.
+func (h *healer) forFallback(body []byte) []byte {
+	h.foreign = stream.AppendWithoutSignatures(h.foreign[:0], body)
+	return h.foreign
+}
+
+// answeredRelay says what a relayed response tells of its target and key.
+func (e *exchange) answeredRelay(a *attempt) {
+	switch code := a.head.StatusCode(); {
+	case code < 400:
+		e.answered()
+	case code == 401 || code == 403 || code == 429:
+		told, hasTold := routing.ParseRetryAfter(a.retryAfter(), time.Now())
+		e.blameKey(code, stream.Failure{}, told, hasTold)
+	}
+}
+
+// relayOutcome is how a relayed attempt ended whose body came whole.
+func relayOutcome(status int) routing.Outcome {
+	if routing.RetryableStatus(status) {
+		return routing.Status
+	}
+	return routing.Natural
+}

@@ -1,0 +1,162 @@
+package proxy
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math"
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/routing"
+)
+
+// place is a request's place among those that run.
+type place struct {
+	client *routing.Client // who asks, by token; nil when nobody need say
+	ticket routing.Ticket
+	inside bool // the group's budget counts the request
+}
+
+// authorize finds out who asks and whether they may, and whether the request is
+// sent with a key of the group.
+func (e *exchange) authorize(now time.Time) *refusal {
+	g, clients := e.group, e.st.clients
+	if g.keys == nil {
+		if clients.Len() > 0 && len(e.key) > 0 && clients.Find(e.key) != nil {
+			return refuse(403, fmt.Sprintf("group %q has no keys of its own: send a key of the API in place of the token", g.Name))
+		}
+		return nil
+	}
+	if clients.Len() == 0 {
+		// Nobody but this machine can ask, see checkClients.
+		e.pooled = len(e.key) == 0 || g.replace
+		return nil
+	}
+	c := clients.Find(e.key)
+	if c == nil {
+		e.s.metrics.refused.WithLabelValues("token").Inc()
+		return refuse(401, "the token is missing or not known; it is sent where an API key would be")
+	}
+	e.place.client, e.pooled = c, true
+	model, _ := e.model()
+	switch {
+	case !c.MayUse(g.Name):
+		e.s.metrics.refused.WithLabelValues("group").Inc()
+		return refuse(403, fmt.Sprintf("the client may not use group %q", g.Name))
+	case !c.MayAsk(model):
+		e.s.metrics.refused.WithLabelValues("model").Inc()
+		return refuse(403, "the client may not ask this model")
+	}
+	if wait := c.Start(now); wait > 0 {
+		e.s.metrics.refused.WithLabelValues("rate").Inc()
+		return &refusal{429, fmt.Sprintf("the client may begin %d requests a minute", c.PerMinute), wait}
+	}
+	return nil
+}
+
+// arrive finds the request's route, and a place for it.
+func (e *exchange) arrive(host, body []byte) *refusal {
+	if r := e.route(host, body); r != nil {
+		return r
+	}
+	if len(body) > e.cfg.MaxBodyBytes {
+		return bodyRefusal(errTooLarge, int64(e.cfg.MaxBodyBytes))
+	}
+	return e.enter()
+}
+
+// enter lets the request run when it is its turn, at once as a rule.
+func (e *exchange) enter() *refusal {
+	s, g := e.s, e.group
+	now := time.Now()
+	if r := e.authorize(now); r != nil {
+		return r
+	}
+	if s.memory.Over() {
+		s.metrics.refused.WithLabelValues("memory").Inc()
+		return &refusal{503, "the proxy is short of memory", time.Second}
+	}
+	patience := e.cfg.QueueTimeout
+	if t := e.serverTimeout(); t > 0 {
+		patience = min(patience, t)
+	}
+	who := routing.Entrant{Client: e.identity(), Group: g.Name, GroupLimit: g.cfg.MaxStreams, Until: now.Add(patience)}
+	if c := e.place.client; c != nil {
+		who.ClientLimit = c.Streams
+	}
+	v := s.gate.Enter(&e.place.ticket, who, now)
+	if v == routing.Waits {
+		v = e.queue(patience)
+	}
+	if v != routing.Admitted {
+		return e.turnedAway(v)
+	}
+	g.budget.Begin()
+	e.place.inside = true
+	return nil
+}
+
+// queue waits for the request's turn.
+func (e *exchange) queue(patience time.Duration) routing.Verdict {
+	s, ticket := e.s, &e.place.ticket
+	e.watch()
+	t := fasthttp.AcquireTimer(patience)
+	defer fasthttp.ReleaseTimer(t)
+	select {
+	case <-ticket.Ready:
+		return s.gate.Verdict(ticket)
+	case <-t.C:
+	case <-e.wake:
+		// Others may wait for the same signal.
+		e.wake <- struct{}{}
+	}
+	return s.gate.Cancel(ticket, time.Now())
+}
+
+// turnedAway is the answer to a request for which there is no place.
+func (e *exchange) turnedAway(v routing.Verdict) *refusal {
+	if e.err() != nil {
+		return upstreamFailure(e.group.Name, e.err())
+	}
+	const soon = time.Second
+	switch v {
+	case routing.OverClient:
+		e.s.metrics.refused.WithLabelValues("client_streams").Inc()
+		return &refusal{429, fmt.Sprintf("the client may run %d requests at once", e.place.client.Streams), soon}
+	case routing.OverGroup:
+		e.s.metrics.refused.WithLabelValues("group_streams").Inc()
+		return &refusal{503, fmt.Sprintf("group %q runs as many requests as it may", e.group.Name), soon}
+	}
+	e.s.metrics.refused.WithLabelValues("streams").Inc()
+	return &refusal{503, "the proxy runs as many requests as it may", soon}
+}
+
+// depart gives the place to the next one.
+func (e *exchange) depart() {
+	now := time.Now()
+	e.s.gate.Leave(&e.place.ticket, now)
+	if e.place.inside {
+		e.group.budget.End(now)
+	}
+}
+
+var identitySeed = maphash.MakeSeed()
+
+// identity tells whose request it is: by token, by key, or by address.
+func (e *exchange) identity() uint64 {
+	switch {
+	case e.place.client != nil:
+		return maphash.String(identitySeed, e.place.client.Name)
+	case len(e.key) > 0:
+		return maphash.Bytes(identitySeed, e.key)
+	}
+	if tcp, ok := e.client.RemoteAddr().(*net.TCPAddr); ok {
+		return maphash.Bytes(identitySeed, tcp.IP)
+	}
+	return 0
+}
+
+// retryAfterSeconds is a wait as Retry-After has it: whole seconds, at least one.
+func retryAfterSeconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

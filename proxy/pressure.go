@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"math"
+	"runtime/debug"
+	gometrics "runtime/metrics"
+	"time"
+
+	"gemini-resilient-proxy/routing"
+)
+
+// memoryTick is how often the memory in use is looked at.
+const memoryTick = 100 * time.Millisecond
+
+// watchMemory keeps s.memory up to date, if the process has a limit of its own
+// (GOMEMLIMIT).
+func (s *Server) watchMemory() {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		return
+	}
+	t := time.NewTicker(memoryTick)
+	defer t.Stop()
+	for {
+		s.memory.Observe(memoryInUse(), uint64(limit))
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// memoryInUse returns what counts towards GOMEMLIMIT
+// (https://pkg.go.dev/runtime#hdr-Environment_Variables).
+func memoryInUse() uint64 {
+	samples := [...]gometrics.Sample{
+		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+	}
+	gometrics.Read(samples[:])
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
+}
+
+func gateLimits(cfg *Config) routing.Limits {
+	return routing.Limits{Streams: cfg.MaxStreams, Queue: cfg.MaxQueue}
+}
+
+// closeIdle closes the upstream connections that nobody uses.
+func (s *Server) closeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.transports {
+		t.hc.CloseIdleConnections()
+	}
+}
+
+// ejected and keyEjected tell of what is left out for a while.
+func (s *Server) ejected(l *lease, d time.Duration) {
+	s.metrics.ejections.WithLabelValues(l.group.Name).Inc()
+	s.log.Warn("target ejected", "group", l.group.Name, "target", l.target().Name, "for", d.Round(time.Second))
+}
+
+func (s *Server) keyEjected(l *lease, reason string) {
+	s.metrics.keysEjected.WithLabelValues(l.group.Name).Inc()
+	s.log.Warn("key ejected", "group", l.group.Name, "key", l.group.keys.Name(l.key), "reason", reason)
+}
