@@ -62,7 +62,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "the settings are good")
 		return 0
 	}
-	if err := serve(cfg, newLogger(&cfg, stderr)); err != nil {
+	if err := serve(cfg, *file, newLogger(&cfg, stderr)); err != nil {
 		fmt.Fprintln(stderr, "gemini-resilient-proxy:", err)
 		return 1
 	}
@@ -82,15 +82,18 @@ func newLogger(cfg *proxy.Config, w io.Writer) *slog.Logger {
 }
 
 // serve runs the proxy until SIGTERM or SIGINT and drains it then.
-func serve(cfg proxy.Config, log *slog.Logger) error {
+func serve(cfg proxy.Config, file string, log *slog.Logger) error {
 	// Registered first: a signal that comes early must not be lost.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
 
 	s, err := proxy.New(cfg, log)
 	if err != nil {
 		return err
 	}
+	s.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, os.LookupEnv) })
 	public, err := listenPublic(cfg.ListenAddr)
 	if err != nil {
 		return err
@@ -105,6 +108,10 @@ func serve(cfg proxy.Config, log *slog.Logger) error {
 		go func(l net.Listener) { failed <- s.Serve(l) }(l)
 	}
 	daemon.SdNotify(false, daemon.SdNotifyReady)
+	go reloadOn(reload, s)
+	if file != "" {
+		go s.WatchFiles(file)
+	}
 
 	select {
 	case err := <-failed:
@@ -127,6 +134,16 @@ func serve(cfg proxy.Config, log *slog.Logger) error {
 	}
 	log.Info("stopped", "after", time.Since(begin))
 	return nil
+}
+
+// reloadOn loads the configuration again at each signal, and tells systemd
+// (Type=notify-reload, sd_notify(3)). What is wrong with it is in the log.
+func reloadOn(signals <-chan os.Signal, s *proxy.Server) {
+	for range signals {
+		daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+		_ = s.Reload()
+		daemon.SdNotify(false, daemon.SdNotifyReady)
+	}
 }
 
 // listenAdmin serves the admin listener, when there is to be one.

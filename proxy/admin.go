@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin returns the handler of the admin listener: health, readiness, metrics
-// and profiles. It is made for operators on a loopback address or a socket,
+// Admin returns the handler of the admin listener: health, readiness, the
+// state of groups, reloading, metrics and profiles. It is made for operators on a loopback address or a socket,
 // and never part of the public listener.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
@@ -23,6 +23,8 @@ func (s *Server) Admin() http.Handler {
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	mux.HandleFunc("GET /groups", s.showGroups)
+	mux.HandleFunc("POST /reload", s.serveReload)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

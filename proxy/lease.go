@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"time"
+	_ "time/tzdata" // for pacific, on machines that have no such data
 
 	"github.com/valyala/fasthttp"
 
@@ -233,12 +234,10 @@ func (e *exchange) parkedFor(now time.Time) time.Duration {
 // pacific is where the API's daily quotas begin anew at midnight.
 var pacific = loadPacific()
 
-// loadPacific returns the zone from the system's data or the program's own.
 func loadPacific() *time.Location {
 	zone, err := time.LoadLocation("America/Los_Angeles")
 	if err != nil {
-		// Without any data: standard time, an hour late in summer.
-		zone = time.FixedZone("PST", -8*60*60)
+		panic("BUG: " + err.Error())
 	}
 	return zone
 }

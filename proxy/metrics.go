@@ -38,6 +38,8 @@ type metrics struct {
 	keysEjected   *prometheus.CounterVec
 	keysParked    *prometheus.CounterVec
 	fallbacks     *prometheus.CounterVec
+	reloadOK      prometheus.Gauge
+	reloadAt      prometheus.Gauge
 
 	perGroup sync.Map // group name -> *groupCounters
 }
@@ -86,7 +88,11 @@ func newMetrics(groups []string) *metrics {
 	m.keysEjected = counter("keys_ejected_total", "Keys of a group that the upstream refused.", "group")
 	m.keysParked = counter("keys_parked_total", "Times that a key was left out until its quota was back.", "group")
 	m.fallbacks = counter("fallback_attempts_total", "Attempts that a group's fallback made in its place.", "group")
-	m.registry.MustRegister(m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
+	m.reloadOK = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "config_last_reload_successful",
+		Help: "1 when the configuration that was loaded last is the one that runs, 0 when it had a mistake."})
+	m.reloadAt = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "config_last_reload_success_timestamp_seconds",
+		Help: "When the running configuration was loaded."})
+	m.registry.MustRegister(m.reloadOK, m.reloadAt, m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -95,6 +101,16 @@ func newMetrics(groups []string) *metrics {
 		m.toFirstOf[i] = m.toFirst.WithLabelValues(name)
 	}
 	return m
+}
+
+// reloaded notes how loading the configuration went.
+func (m *metrics) reloaded(err error) {
+	if err != nil {
+		m.reloadOK.Set(0)
+		return
+	}
+	m.reloadOK.Set(1)
+	m.reloadAt.SetToCurrentTime()
 }
 
 // watchQueue shows how many requests wait for a place.

@@ -27,6 +27,7 @@ type Server struct {
 	state   atomic.Pointer[state]
 	gate    *routing.Gate
 	memory  routing.Watermark
+	reloads reloader
 	watcher *watcher
 	loops   loops
 	cors    cors
@@ -65,6 +66,8 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.state.Store(st)
 	s.metrics = newMetrics(st.names())
 	s.metrics.watchQueue(s.gate)
+	s.metrics.reloaded(nil)
+	s.reloads.at = time.Now()
 	go s.watchMemory()
 	s.http = s.newHTTP()
 	if s.loops, err = openLoops(s.panicked); err != nil {
@@ -239,15 +242,15 @@ func (s *Server) Running() int {
 // Serve serves l until Drain. It returns nil when the listener was closed by
 // Drain.
 func (s *Server) Serve(l net.Listener) error {
-	if st := s.state.Load(); st.keyed() && st.clients.Len() == 0 && !isPrivateListener(l.Addr()) {
-		l.Close()
-		return fmt.Errorf("%s can be reached by others, who could use the keys of the groups: list who may under clients", l.Addr())
-	}
 	clients := newClientListener(l, s.cfg.ClientStallTimeout)
 	s.mu.Lock()
 	s.listeners = append(s.listeners, clients)
 	draining := s.draining.Load()
 	s.mu.Unlock()
+	if err := s.exposes(s.state.Load()); err != nil {
+		l.Close()
+		return err
+	}
 	if draining {
 		l.Close()
 		return nil

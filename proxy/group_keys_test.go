@@ -1,0 +1,182 @@
+package proxy_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gemini-resilient-proxy/bench/upstream"
+	"gemini-resilient-proxy/proxy"
+)
+
+// keyed is a fleet of one target and n keys.
+func keyed(t testing.TB, n int, change func(c *proxy.Config, g *proxy.GroupConfig)) *fleet {
+	t.Helper()
+	return newFleet(t, 1, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		g := proxy.GroupConfig{Name: "g", Targets: targets, Secrets: secrets(n)}
+		if change != nil {
+			change(c, &g)
+		}
+		c.Groups = append([]proxy.GroupConfig{g}, c.Groups...)
+	})
+}
+
+// byKey answers a request by the last letter of its key; "" is for all others.
+func byKey(scripts map[string]upstream.Script) upstream.Handler {
+	return func(r *upstream.Request) upstream.Script {
+		key := r.Header.Get("X-Goog-Api-Key") + r.Header.Get("Authorization")
+		if s, ok := scripts[key[max(0, len(key)-1):]]; ok {
+			return s
+		}
+		return scripts[""]
+	}
+}
+
+func quotaError(id, value, delay string) upstream.Script {
+	return upstream.Script{upstream.Status(429, nil, `{"error": {"code": 429,"message": "quota","status": "RESOURCE_EXHAUSTED","details": [`+
+		`{"@type": "type.googleapis.com/google.rpc.QuotaFailure","violations": [{"quotaId": "`+id+`","quotaValue": "`+value+`"}]},`+
+		`{"@type": "type.googleapis.com/google.rpc.RetryInfo","retryDelay": "`+delay+`"}]}}`)}
+}
+
+// A key whose quota is used up is left out for its model, and nobody waits.
+func TestKeyIsParkedForItsModel(t *testing.T) {
+	f := keyed(t, 2, nil)
+	f.up.SetHandler(byKey(map[string]upstream.Script{"1": quotaError("PerMinute", "15", "48s"), "": whole}))
+	began := time.Now()
+	for range 6 {
+		if a := f.ask(streamPath, f.body); a.status != 200 || textOf(t, a.body) != first+second {
+			t.Fatal(a.status, a.body)
+		}
+	}
+	if took := time.Since(began); took > 40*time.Second {
+		t.Errorf("took %v: the quota of one key was waited for", took)
+	}
+	if got := keysUsed(f.up); strings.Count(got, "1") != 1 || strings.Count(got, "2") != 6 {
+		t.Errorf("keys %s, want the first one once", got)
+	}
+	f.up.SetHandler(upstream.Always(whole))
+	f.up.Reset()
+	other := strings.Replace(streamPath, "2.5-flash", "2.5-pro", 1)
+	for range 4 {
+		f.ask(other, f.body)
+	}
+	if got := keysUsed(f.up); strings.Count(got, "1") == 0 {
+		t.Errorf("keys %s: the quota is of one model", got)
+	}
+	if strings.Contains(f.log.String(), "CANARY") {
+		t.Error("a key is in the log")
+	}
+}
+
+// When the quotas of all keys are used up, the client is told when the first is
+// back, and the upstream is left alone.
+func TestAllKeysParked(t *testing.T) {
+	f := keyed(t, 3, nil)
+	f.up.SetHandler(byKey(map[string]upstream.Script{
+		"1": quotaError("GenerateRequestsPerDayPerProject", "50", "1s"), "2": quotaError("PerMinute", "0", "1s"), "": quotaError("PerMinute", "15", "45s"),
+	}))
+	for i := range 3 {
+		a := f.ask(streamPath, f.body)
+		if a.status != 429 || !strings.Contains(a.body, "RESOURCE_EXHAUSTED") {
+			t.Fatalf("%d %q", a.status, a.body)
+		}
+		if n, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || n < 40 || n > 45 {
+			t.Errorf("request %d: Retry-After: %s, want that of the third key", i, a.header.Get("Retry-After"))
+		}
+	}
+	if f.up.Count() != 3 {
+		t.Errorf("%d attempts, want one a key", f.up.Count())
+	}
+}
+
+// A key that the upstream does not take is left out, and the request goes on.
+func TestRefusedKeyIsEjected(t *testing.T) {
+	const invalid = `{"error": {"code": 400,"message": "API key not valid.","status": "INVALID_ARGUMENT","details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo","reason": "API_KEY_INVALID"}]}}`
+	for _, answer := range []upstream.Step{
+		upstream.Status(400, nil, invalid), upstream.ErrorBody(401, "UNAUTHENTICATED", "no", 0), upstream.ErrorBody(403, "PERMISSION_DENIED", "no", 0),
+	} {
+		f := keyed(t, 8, nil)
+		bad := upstream.Script{answer}
+		f.up.SetHandler(byKey(map[string]upstream.Script{"8": whole, "": bad}))
+		for range 3 {
+			if a := f.ask(streamPath, f.body); a.status != 200 || textOf(t, a.body) != first+second {
+				t.Fatal(a.status, a.body)
+			}
+		}
+		if got := f.up.Count(); got != 10 {
+			t.Errorf("%d attempts, want 7 refused and 3 answered", got)
+		}
+		if got := strings.Count(f.log.String(), "key ejected"); got != 7 || strings.Contains(f.log.String(), "CANARY") {
+			t.Errorf("%d lines of ejected keys", got)
+		}
+		if got := f.metric(`gemini_proxy_keys_ejected_total{group="g"}`); got != "7" {
+			t.Errorf("%s keys ejected", got)
+		}
+		f.up.SetHandler(upstream.Always(bad))
+		if a := f.ask(streamPath, f.body); a.status != 503 || a.header.Get("Retry-After") == "" || strings.Contains(a.body, "not valid") {
+			t.Errorf("with no key left: %d %q", a.status, a.body)
+		}
+	}
+}
+
+// A key refused in the middle of an answer is none of the client's business.
+func TestRefusedKeyInMidAnswer(t *testing.T) {
+	f := keyed(t, 3, nil)
+	f.up.SetHandler(func(r *upstream.Request) upstream.Script {
+		switch r.Seq {
+		case 0:
+			return upstream.Script{upstream.Text(first), upstream.Cut()}
+		case 1:
+			return upstream.Script{upstream.ErrorBody(403, "PERMISSION_DENIED", "no", 0)}
+		}
+		return rest
+	})
+	if a := f.ask(streamPath, f.body); a.err != nil || textOf(t, a.body) != first+second {
+		t.Errorf("%v %q", a.err, a.body)
+	}
+	if got := keysUsed(f.up); len(got) != 3 || got[0] == got[1] || got[1] == got[2] {
+		t.Errorf("keys %s: a continuation prefers another one", got)
+	}
+}
+
+// A 400 that is about the request is the client's, to the byte.
+func TestOtherRefusalsAreTheClients(t *testing.T) {
+	f := keyed(t, 2, nil)
+	for _, status := range []int{400, 404} {
+		f.play(upstream.Script{upstream.Status(status, map[string]string{"X-Y": "z"}, "as it came")})
+		if a := f.ask(streamPath, f.body); a.status != status || a.body != "as it came" || a.header.Get("X-Y") != "z" || f.up.Count() != 1 {
+			t.Errorf("%d: %d %q after %d attempts", status, a.status, a.body, f.up.Count())
+		}
+	}
+}
+
+// A key that the client brings stays, unless the group says otherwise.
+func TestClientKeys(t *testing.T) {
+	for setting, want := range map[string]string{"": "own", "keep": "own", "replace": "AIzaCANARY-of-the-pool-key1"} {
+		f := keyed(t, 1, func(_ *proxy.Config, g *proxy.GroupConfig) { g.ClientKeys = setting })
+		f.play(whole)
+		f.ask(streamPath, f.body, "x-goog-api-key", "g:own")
+		f.ask(streamPath, f.body, "Authorization", "Bearer own")
+		f.ask(streamPath, f.body)
+		r := f.up.Requests()
+		if len(r) != 3 {
+			t.Fatalf("%d requests", len(r))
+		}
+		if got := r[0].Header.Get("X-Goog-Api-Key"); got != want || r[0].Header.Get("Authorization") != "" {
+			t.Errorf("%q: %s", setting, got)
+		}
+		if got := r[1].Header.Get("Authorization"); got != "Bearer "+want || r[1].Header.Get("X-Goog-Api-Key") != "" {
+			t.Errorf("%q: %s", setting, got)
+		}
+		if got := r[2].Header.Get("X-Goog-Api-Key"); got != "AIzaCANARY-of-the-pool-key1" {
+			t.Errorf("%q: %s", setting, got)
+		}
+	}
+	// One that is refused is the client's own trouble.
+	f := keyed(t, 1, nil)
+	f.play(upstream.Script{upstream.ErrorBody(403, "PERMISSION_DENIED", "yours", 0)})
+	if a := f.ask(streamPath, f.body, "x-goog-api-key", "own"); a.status != 403 || f.up.Count() != 1 || strings.Contains(f.log.String(), "key ejected") {
+		t.Errorf("%d after %d attempts", a.status, f.up.Count())
+	}
+}

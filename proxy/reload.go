@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// reloader knows where the configuration comes from and how the last try to
+// load it again went.
+type reloader struct {
+	source func() (Config, error)
+
+	mu     sync.Mutex // held while a configuration is loaded
+	result sync.Mutex // guards what follows
+	at     time.Time  // when the running configuration was loaded
+	err    error      // of the last try, nil when it is the one that runs
+}
+
+// fixed are the settings that only a restart changes.
+var fixed = []string{
+	"LISTEN_ADDR", "ADMIN_ADDR", "CLIENT_HEADER_TIMEOUT", "CLIENT_STALL_TIMEOUT", "MAX_HEADER_BYTES",
+	"DRAIN_TIMEOUT", "CORS_ALLOW_ORIGIN", "DEBUG_MODE", "LOG_FORMAT",
+}
+
+// SetSource says how the configuration is loaded again by Reload. It is called
+// before Serve.
+func (s *Server) SetSource(load func() (Config, error)) { s.reloads.source = load }
+
+// Reload loads the configuration again. Requests that run keep the one that they
+// began with; all that come have the new one. A configuration with a mistake
+// changes nothing: the error says what is wrong with it.
+func (s *Server) Reload() error {
+	r := &s.reloads
+	if r.source == nil {
+		return errors.New("there is nothing to load the configuration from")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cfg, err := r.source()
+	if err == nil {
+		err = s.apply(cfg)
+	}
+	r.result.Lock()
+	r.err = err
+	if err == nil {
+		r.at = time.Now()
+	}
+	r.result.Unlock()
+	s.metrics.reloaded(err)
+	if err != nil {
+		s.log.Error("the configuration is not loaded, the old one stays", "mistakes", err.Error())
+		return err
+	}
+	s.log.Info("configuration loaded", "groups", strings.Join(s.state.Load().names(), ","))
+	return nil
+}
+
+// apply makes cfg the configuration of what begins from now on.
+func (s *Server) apply(cfg Config) error {
+	cfg.rootCAs = s.cfg.rootCAs
+	old := s.state.Load()
+	st, err := s.newState(cfg, old)
+	if err != nil {
+		return err
+	}
+	if err := s.exposes(st); err != nil {
+		return err
+	}
+	for _, name := range fixed {
+		row := settingByKey(strings.ToLower(name))
+		if before, now := row.format(&s.cfg), row.format(&cfg); before != now {
+			s.log.Warn("setting needs a restart", "setting", name)
+		}
+	}
+	s.metrics.prime(st.names())
+	s.state.Store(st)
+	s.gate.SetLimits(gateLimits(&cfg), time.Now())
+	s.dropTransports(st)
+	return nil
+}
+
+// exposes returns an error if others than this machine could use the keys of
+// groups without saying who they are.
+func (s *Server) exposes(st *state) error {
+	if !st.keyed() || st.clients.Len() > 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if !isPrivateListener(l.Addr()) {
+			return fmt.Errorf("%s can be reached by others, who could use the keys of the groups: list who may under clients", l.Addr())
+		}
+	}
+	return nil
+}
+
+// dropTransports forgets the connections that no group uses any more. Those that
+// carry a request close when it is over.
+func (s *Server) dropTransports(st *state) {
+	used := map[*transport]bool{}
+	for _, g := range st.groups {
+		for _, t := range g.targets {
+			used[t.conn] = true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, t := range s.transports {
+		if !used[t] {
+			delete(s.transports, key)
+			t.hc.CloseIdleConnections()
+		}
+	}
+}
+
+// fileTick is how often the files of the configuration are looked at.
+const fileTick = time.Second
+
+// WatchFiles calls Reload when the configuration's file, or a file that it names,
+// has changed and is left alone for a moment. It returns when the server is
+// drained.
+func (s *Server) WatchFiles(file string) {
+	t := time.NewTicker(fileTick)
+	defer t.Stop()
+	loaded := s.stamp(file)
+	last := loaded
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+		}
+		now := s.stamp(file)
+		if now != loaded && now == last {
+			// A mistake is said by Reload, once for each version of the file.
+			_ = s.Reload()
+			now = s.stamp(file)
+			loaded = now
+		}
+		last = now
+	}
+}
+
+// stamp tells versions of the configuration's files apart.
+func (s *Server) stamp(file string) string {
+	files := []string{file}
+	for _, g := range s.state.Load().cfg.Groups {
+		for _, source := range g.Keys {
+			if path, ok := strings.CutPrefix(source, "file:"); ok {
+				files = append(files, path)
+			}
+		}
+	}
+	var b strings.Builder
+	for _, path := range slices.Compact(files) {
+		if st, err := os.Stat(path); err == nil {
+			fmt.Fprintf(&b, "%s %d %d\n", path, st.Size(), st.ModTime().UnixNano())
+		} else {
+			fmt.Fprintf(&b, "%s missing\n", path)
+		}
+	}
+	return b.String()
+}
