@@ -125,6 +125,12 @@ type service struct {
 // serving starts one and waits until it says that it is ready.
 func serving(t *testing.T, h upstream.Handler, env ...string) *service {
 	t.Helper()
+	return servingWith(t, h, nil, env...)
+}
+
+// servingWith is serving with arguments.
+func servingWith(t *testing.T, h upstream.Handler, args []string, env ...string) *service {
+	t.Helper()
 	dir := t.TempDir()
 	s := &service{t: t, public: filepath.Join(dir, "public"), admin: filepath.Join(dir, "admin")}
 	var err error
@@ -139,7 +145,7 @@ func serving(t *testing.T, h upstream.Handler, env ...string) *service {
 	t.Cleanup(func() { s.notes.Close() })
 	s.cmd = program(t, append([]string{
 		"UPSTREAM_URL_BASE=" + s.up.URL(), "LISTEN_ADDR=unix:" + s.public, "ADMIN_ADDR=unix:" + s.admin, "NOTIFY_SOCKET=" + notify,
-	}, env...))
+	}, env...), args...)
 	s.cmd.Stderr = &s.stderr
 	if err = s.cmd.Start(); err != nil {
 		t.Fatal(err)
