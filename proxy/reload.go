@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -68,8 +69,13 @@ func (s *Server) apply(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if err := s.exposes(st); err != nil {
-		return err
+	s.mu.Lock()
+	listeners := s.listeners
+	s.mu.Unlock()
+	for _, l := range listeners {
+		if err := st.exposed(l.Addr()); err != nil {
+			return err
+		}
 	}
 	for _, name := range fixed {
 		row := settingByKey(strings.ToLower(name))
@@ -84,20 +90,13 @@ func (s *Server) apply(cfg Config) error {
 	return nil
 }
 
-// exposes returns an error if others than this machine could use the keys of
-// groups without saying who they are.
-func (s *Server) exposes(st *state) error {
-	if !st.keyed() || st.clients.Len() > 0 {
+// exposed returns an error if others than this machine could reach a listener
+// and use the keys of groups without saying who they are.
+func (st *state) exposed(l net.Addr) error {
+	if !st.keyed() || st.clients.Len() > 0 || isPrivateListener(l) {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.listeners {
-		if !isPrivateListener(l.Addr()) {
-			return fmt.Errorf("%s can be reached by others, who could use the keys of the groups: list who may under clients", l.Addr())
-		}
-	}
-	return nil
+	return fmt.Errorf("%s can be reached by others, who could use the keys of the groups: list who may under clients", l)
 }
 
 // dropTransports forgets the connections that no group uses any more. Those that

@@ -242,15 +242,15 @@ func (s *Server) Running() int {
 // Serve serves l until Drain. It returns nil when the listener was closed by
 // Drain.
 func (s *Server) Serve(l net.Listener) error {
+	if err := s.state.Load().exposed(l.Addr()); err != nil {
+		l.Close()
+		return err
+	}
 	clients := newClientListener(l, s.cfg.ClientStallTimeout)
 	s.mu.Lock()
 	s.listeners = append(s.listeners, clients)
 	draining := s.draining.Load()
 	s.mu.Unlock()
-	if err := s.exposes(s.state.Load()); err != nil {
-		l.Close()
-		return err
-	}
 	if draining {
 		l.Close()
 		return nil
