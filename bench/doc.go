@@ -4,6 +4,7 @@
 // loopback, against upstreams that cost next to nothing.
 //
 //	go test -bench . ./bench            events a second, time to first event, cost of a cut
+//	go test -run Outages -v ./bench     a time of failing targets and keys, simulated
 //	go test ./bench                     the exact part: no allocation per relayed event
 //
 // Each benchmark runs its direct counterpart, client to upstream without the
