@@ -59,6 +59,10 @@ func NewKeyring(specs []KeySpec, perMinute int) *Keyring {
 	return k
 }
 
+// enoughKeys is how many keys are looked at when one of them will do: with
+// thousands of them, the best of the next ones is as good.
+const enoughKeys = 64
+
 // NoKey avoids no key, and is no key.
 const NoKey = -1
 
@@ -73,7 +77,7 @@ func (k *Keyring) Name(index int) string { return k.keys[index].Name }
 
 // Acquire returns the index of the admitted key with the most room for a
 // request to the given model: the one that began the fewest within the last
-// minute. avoid is the key that failed the request before: it is taken only if
+// minute, of those whose turn is next. avoid is the key that failed the request before: it is taken only if
 // no other one is admitted. Exactly one Release follows.
 //
 // If no key is admitted, the index is NoKey and wait is the time until the
@@ -85,6 +89,9 @@ func (k *Keyring) Acquire(now time.Time, model []byte, avoid int) (index int, wa
 	index = NoKey
 	n := len(k.keys)
 	for j := range n {
+		if j >= enoughKeys && index != NoKey && index != avoid {
+			break
+		}
 		i := (k.next + j) % n
 		w := k.wait(now, i, parked, everywhere)
 		switch {

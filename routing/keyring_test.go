@@ -50,6 +50,30 @@ func TestKeysTakeTurns(t *testing.T) {
 	}
 }
 
+// With many keys not all are looked at, but all get their share.
+func TestManyKeysTakeTurns(t *testing.T) {
+	k := testKeyring(1000, 0)
+	var got [1000]int
+	for range 5000 {
+		got[k.take(noon, pro, NoKey)]++
+	}
+	for i, n := range got {
+		if n != 5 {
+			t.Fatalf("key %d was taken %d times, want 5", i, n)
+		}
+	}
+	for i := range 1000 {
+		if i != 777 {
+			k.Park(i, pro, noon.Add(time.Hour), noon)
+		}
+	}
+	for range 10 {
+		if i := k.take(noon, pro, 777); i != 777 {
+			t.Fatalf("key %d, want the only one admitted", i)
+		}
+	}
+}
+
 func TestKeyIsParkedForItsModelAlone(t *testing.T) {
 	k := testKeyring(2, 0)
 	k.Park(0, pro, noon.Add(time.Minute), noon)
