@@ -79,6 +79,9 @@ func TestClientTokens(t *testing.T) {
 	if a := try(429, streamPath, f.body, "x-goog-api-key", "dora"); a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
+	if got := f.metric(`gemini_proxy_client_requests_total{client="anna",code="2xx"}`); got != "8" || !strings.Contains(f.log.String(), `"client":"anna"`) {
+		t.Errorf("%s requests of one client, want 8", got)
+	}
 	if got := f.metric(`gemini_proxy_refused_total{reason="token"}`); got != "5" {
 		t.Errorf("%s refused tokens, want 5", got)
 	}

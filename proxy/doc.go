@@ -5,7 +5,12 @@
 //
 //	Server.serve      refuses what must not pass (admit.go), answers CORS
 //	exchange          is made: one client request, from head to log line
-//	exchange.route    finds key and group, builds the upstream target
+//	exchange.route    finds key and group
+//	exchange.enter    finds out who asks and lets the request run, wait its
+//	                  turn or be refused (place.go)
+//	exchange.borrow   takes a target and a key for an attempt and builds the
+//	                  upstream request target; settle gives them back with
+//	                  what the attempt said of them (lease.go)
 //	Server.interact   resumes a stream of the Interactions API where it broke
 //	                  (interactions.go), in a healer's phases, or
 //	Server.tunnel     joins the two connections of a WebSocket, or
@@ -39,6 +44,10 @@
 // request and live until the response has been written; an exchange, a healer
 // and their buffers come from pools and go back in finish; an upstream
 // connection belongs to one attempt, which gives it back exactly once.
+//
+// A configuration is a state (state.go): groups with their targets, keys and
+// budgets. An exchange keeps the one that it began with; Server.Reload puts
+// another in its place for those that come.
 //
 // What another goroutine may do to an exchange: cancel it, when the client
 // has left (watch_linux.go) or the drain is over (server.go). That wakes it

@@ -69,6 +69,21 @@ func TestKeyIsParkedForItsModel(t *testing.T) {
 	}
 }
 
+// In the middle of an answer the only key is waited for, when that is not long.
+func TestOnlyKeyIsWaitedFor(t *testing.T) {
+	f := keyed(t, 1, nil)
+	f.up.SetHandler(upstream.InTurn(upstream.Script{upstream.Text(first), upstream.Cut()}, quotaError("PerMinute", "15", "0.2s"), rest))
+	if a := f.ask(streamPath, f.body); a.err != nil || textOf(t, a.body) != first+second {
+		t.Errorf("%v %q", a.err, a.body)
+	}
+	// And not when it is for long: then the stream says that it is broken.
+	f.up.SetHandler(upstream.InTurn(upstream.Script{upstream.Text(first), upstream.Cut()}, quotaError("PerDay", "50", "0.2s"), rest))
+	f.up.Reset()
+	if a := f.ask(streamPath, f.body); !strings.Contains(a.body, "UNAVAILABLE") || f.up.Count() != 2 {
+		t.Errorf("%d attempts, %q", f.up.Count(), a.body)
+	}
+}
+
 // When the quotas of all keys are used up, the client is told when the first is
 // back, and the upstream is left alone.
 func TestAllKeysParked(t *testing.T) {

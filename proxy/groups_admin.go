@@ -35,6 +35,7 @@ type (
 		Running   int        `json:"running"`
 		Failures  int        `json:"failures"`
 		Ejections int        `json:"ejections"`
+		Reason    string     `json:"reason,omitempty"` // of the last failure
 		Until     *time.Time `json:"until,omitempty"`
 	}
 	keyView struct {
@@ -93,8 +94,13 @@ func (g *group) view(now time.Time) groupView {
 		case !t.Until.IsZero():
 			state = "ejected"
 		}
+		reason := ""
+		if t.Reason != 0 {
+			reason = t.Reason.String()
+		}
 		v.Targets = append(v.Targets, targetView{
-			URL: t.Name, Weight: t.Weight, Priority: t.Priority, Zone: t.Zone, State: state,
+			Reason: reason,
+			URL:    t.Name, Weight: t.Weight, Priority: t.Priority, Zone: t.Zone, State: state,
 			Running: t.Running, Failures: t.Failures, Ejections: t.Ejections, Until: optional(t.Until),
 		})
 	}

@@ -117,6 +117,31 @@ func TestFailoverInMidAnswer(t *testing.T) {
 	}
 }
 
+// A long decode goes on where it began: no other target has its checkpoint. When
+// that place gives nothing, its text is all there is to go on with.
+func TestLongDecodeStaysWithItsTarget(t *testing.T) {
+	for range 5 {
+		f := newFleet(t, 3, func(c *proxy.Config, targets []proxy.TargetConfig) {
+			c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Secrets: secrets(3)}}
+		})
+		for _, up := range f.ups {
+			up.SetHandler(upstream.InTurn(
+				upstream.Script{token("Once ", "T1"), upstream.Text("upon "), upstream.Cut()},
+				upstream.Script{upstream.Text("upon a time."), upstream.Finish("STOP")},
+			))
+		}
+		a := f.ask(streamPath, f.body)
+		if a.err != nil || textOf(t, a.body) != "Once upon a time." {
+			t.Errorf("%v %q", a.err, a.body)
+		}
+		for _, up := range f.ups {
+			if r := up.Requests(); len(r) == 1 || len(r) == 2 && (!strings.Contains(string(r[1].Body), `"continuationToken":"T1"`) || keysUsed(up)[0] != keysUsed(up)[1]) {
+				t.Errorf("requests %s, keys %s: a long decode has left its place", f.counts(), keysUsed(up))
+			}
+		}
+	}
+}
+
 // A target that is gone costs each request one attempt, until it is ejected.
 func TestDeadTargetIsEjected(t *testing.T) {
 	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
@@ -137,6 +162,12 @@ func TestDeadTargetIsEjected(t *testing.T) {
 	}
 	if got := f.metric(`gemini_proxy_target_ejections_total{group="g"}`); got != "1" || strings.Count(f.log.String(), "target ejected") != 1 {
 		t.Errorf("%s ejections", got)
+	}
+	_, body := f.admin("GET", "/groups")
+	for _, want := range []string{`"state": "ejected"`, `"reason": "connect_failed"`, `"ejections": 1`, `"state": "admitted"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in %s", want, body)
+		}
 	}
 }
 

@@ -135,7 +135,11 @@ func (e *exchange) settle(o routing.Outcome, status int) {
 	}
 	l.open = false
 	now := time.Now()
-	ejected := l.group.balancer.Release(l.choice, o.Sign(status), now)
+	sign := o.Sign(status)
+	if sign == routing.Failed {
+		l.group.balancer.Blame(l.choice, o)
+	}
+	ejected := l.group.balancer.Release(l.choice, sign, now)
 	if l.key != routing.NoKey {
 		l.group.keys.Release(l.key)
 	}

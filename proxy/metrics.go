@@ -38,6 +38,7 @@ type metrics struct {
 	keysEjected   *prometheus.CounterVec
 	keysParked    *prometheus.CounterVec
 	fallbacks     *prometheus.CounterVec
+	clients       *prometheus.CounterVec
 	reloadOK      prometheus.Gauge
 	reloadAt      prometheus.Gauge
 
@@ -92,7 +93,8 @@ func newMetrics(groups []string) *metrics {
 		Help: "1 when the configuration that was loaded last is the one that runs, 0 when it had a mistake."})
 	m.reloadAt = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "config_last_reload_success_timestamp_seconds",
 		Help: "When the running configuration was loaded."})
-	m.registry.MustRegister(m.reloadOK, m.reloadAt, m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
+	m.clients = counter("client_requests_total", "Requests of clients with a token that are over, by the class of the status.", "client", "code")
+	m.registry.MustRegister(m.clients, m.reloadOK, m.reloadAt, m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -169,6 +171,9 @@ func (m *metrics) done(e *exchange) {
 	c.attempts.Add(float64(r.attempts))
 	c.bytes.Add(float64(r.bytes))
 	c.waste.Add(float64(r.wasted))
+	if name := e.place.name(); name != "" {
+		m.clients.WithLabelValues(name, codeClass(r.status)).Inc()
+	}
 	if r.healed {
 		m.healed.WithLabelValues(group).Inc()
 	}

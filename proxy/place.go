@@ -19,6 +19,14 @@ type place struct {
 	inside bool // the group's budget counts the request
 }
 
+// name is that of the client, "" where nobody need say who they are.
+func (p *place) name() string {
+	if p.client == nil {
+		return ""
+	}
+	return p.client.Name
+}
+
 // authorize finds out who asks and whether they may, and whether the request is
 // sent with a key of the group.
 func (e *exchange) authorize(now time.Time) *refusal {
@@ -117,8 +125,12 @@ func (e *exchange) queue(patience time.Duration) routing.Verdict {
 
 // turnedAway is the answer to a request for which there is no place.
 func (e *exchange) turnedAway(v routing.Verdict) *refusal {
-	if e.err() != nil {
-		return upstreamFailure(e.group.Name, e.err())
+	switch err := e.err(); err {
+	case nil:
+	case errGone:
+		return refuse(statusGone, errGone.Error())
+	default:
+		return upstreamFailure(e.group.Name, err)
 	}
 	const soon = time.Second
 	switch v {

@@ -98,11 +98,13 @@ func (e *exchange) refuseBody(ctx *fasthttp.RequestCtx, err error, limit int64) 
 	ctx.SetConnectionClose()
 }
 
+// statusGone is nginx's word for a client that has left, only for the log.
+const statusGone = 499
+
 // abandon ends an exchange whose client has left.
 func (e *exchange) abandon(ctx *fasthttp.RequestCtx) {
 	ctx.SetConnectionClose()
-	const clientClosed = 499 // nginx's word for it, only in the log
-	e.record.status = clientClosed
+	e.record.status = statusGone
 	e.record.note = errGone.Error()
 }
 
@@ -150,6 +152,7 @@ func (s *Server) logRequest(e *exchange, level slog.Level) {
 		slog.String("kind", kindNames[r.kind]),
 		slog.String("method", clip(e.method)),
 		slog.String("group", group),
+		slog.String("client", e.place.name()),
 		slog.String("model", clip(model)),
 		slog.String("action", clip(action)),
 		slog.Int("status", r.status),

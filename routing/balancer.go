@@ -194,6 +194,13 @@ func (b *Balancer) Answered(c *Choice, now time.Time) {
 	c.Probe = false
 }
 
+// Blame notes how an attempt on c failed, for whoever looks at the states.
+func (b *Balancer) Blame(c Choice, o Outcome) {
+	b.mu.Lock()
+	b.targets[c.Index].reason = o
+	b.mu.Unlock()
+}
+
 // Release ends the loan of c with what the attempt says of its target. It
 // returns for how long the target is ejected now because of it, 0 if it is not.
 func (b *Balancer) Release(c Choice, s Sign, now time.Time) time.Duration {
@@ -251,6 +258,8 @@ type TargetState struct {
 	// Ejections counts the times it was ejected without a long good time in
 	// between.
 	Ejections int
+	// Reason is how the last failure came about, 0 when there was none.
+	Reason Outcome
 	// Until is when it may come back, zero while it is admitted.
 	Until time.Time
 	// Probing is true while one request tries whether it is back.
@@ -265,7 +274,7 @@ func (b *Balancer) States(dst []TargetState) []TargetState {
 		m := &b.targets[i]
 		dst = append(dst, TargetState{
 			TargetSpec: m.TargetSpec, Running: m.running,
-			Failures: m.failures, Ejections: m.ejections, Until: m.until, Probing: m.probing,
+			Failures: m.failures, Reason: m.reason, Ejections: m.ejections, Until: m.until, Probing: m.probing,
 		})
 	}
 	return dst

@@ -62,6 +62,7 @@ type health struct {
 	until     time.Time
 	probing   bool
 	returned  time.Time
+	reason    Outcome // of the last failure
 }
 
 // admitted tells whether a request may go to the target, be it as a probe.
