@@ -142,6 +142,30 @@ func TestLongDecodeStaysWithItsTarget(t *testing.T) {
 	}
 }
 
+func TestLongDecodeLeavesADeadTarget(t *testing.T) {
+	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets}}
+	})
+	for _, up := range f.ups {
+		up.SetHandler(func(r *upstream.Request) upstream.Script {
+			switch body := string(r.Body); {
+			case strings.Contains(body, "continuationToken"):
+				return upstream.Script{upstream.Status(503, nil, "no")}
+			case strings.Contains(body, `"role":"model"`):
+				return upstream.Script{upstream.Text("a time."), upstream.Finish("STOP")}
+			}
+			return upstream.Script{token("Once ", "T1"), upstream.Text("upon "), upstream.Cut()}
+		})
+	}
+	a := f.ask(streamPath, f.body)
+	if a.err != nil || textOf(t, a.body) != "Once upon a time." {
+		t.Errorf("%v %q", a.err, a.body)
+	}
+	if got := f.counts(); got != "2 1" && got != "1 2" {
+		t.Errorf("requests %s, want two where it began and one elsewhere", got)
+	}
+}
+
 // A target that is gone costs each request one attempt, until it is ejected.
 func TestDeadTargetIsEjected(t *testing.T) {
 	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {

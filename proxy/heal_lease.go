@@ -143,6 +143,16 @@ func (h *healer) afford() bool {
 	return ok
 }
 
+// leaveCheckpoint gives up a checkpoint whose target gives nothing, where there
+// is another place for the text to go on.
+func (h *healer) leaveCheckpoint() {
+	e := h.e
+	if h.resumed && e.failed.again > 1 && !h.splice.Progress() &&
+		(e.group.fallback != nil || e.group.balancer.Others(time.Now(), e.failed.target)) {
+		h.noResume = true
+	}
+}
+
 // forFallback returns a body without the thought signatures of another upstream,
 // which this one would refuse.
 func (h *healer) forFallback(body []byte) []byte {

@@ -186,6 +186,7 @@ func (h *healer) mend() {
 	if !h.afford() {
 		return
 	}
+	h.leaveCheckpoint()
 	h.splice.NextAttempt()
 	if anew {
 		h.beginAnew()
