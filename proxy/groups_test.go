@@ -226,6 +226,42 @@ func TestHurriedClientIsNoFaultOfTheTarget(t *testing.T) {
 	}
 }
 
+// An answer that has begun waits for the budget, and is not given up while there
+// may be some of it.
+func TestBegunAnswerWaitsForTheBudget(t *testing.T) {
+	f := newFleet(t, 1, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		// A retry for each request, and none in reserve.
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Settings: map[string]string{
+			"retry_budget_percent": "100", "retry_budget_per_second": "0"}}}
+	})
+	f.up.SetHandler(func(r *upstream.Request) upstream.Script {
+		switch {
+		case strings.Contains(string(r.Body), "another"):
+			return whole
+		case strings.Contains(string(r.Body), first):
+			return upstream.Script{upstream.TextFinish("time.", "STOP")}
+		case strings.Contains(string(r.Body), "Once "):
+			return upstream.Script{upstream.Text("upon "), upstream.Cut()}
+		}
+		return upstream.Script{upstream.Text("Once "), upstream.Cut()}
+	})
+	done := make(chan answer)
+	go func() { done <- f.ask(streamPath, f.body) }()
+	// The second cut finds the budget empty.
+	if !eventually(func() bool { return f.metric(`gemini_proxy_interruptions_total{cause="cut",group="g"}`) == "2" }) {
+		t.Fatal("it did not break twice")
+	}
+	if f.up.Count() != 2 {
+		t.Errorf("%d attempts beyond the budget", f.up.Count())
+	}
+	if a := f.ask(streamPath, ask("another")); a.status != 200 {
+		t.Error(a.status)
+	}
+	if a := <-done; a.err != nil || textOf(t, a.body) != first+"time." {
+		t.Errorf("%v %q", a.err, a.body)
+	}
+}
+
 // The fallback takes over in the middle of an answer: another upstream, path,
 // model and key.
 func TestFallbackInMidAnswer(t *testing.T) {

@@ -133,7 +133,7 @@ func (e *exchange) afford(begun bool) (bool, error) {
 // afford is false when the budget has no attempt for the healer, which then
 // gives up, or was interrupted.
 func (h *healer) afford() bool {
-	ok, err := h.e.afford(h.committed)
+	ok, err := h.e.afford(h.committed || h.splice.Delivered() != 0)
 	switch {
 	case err != nil:
 		h.broke(outcomeOf(err), err)

@@ -120,7 +120,9 @@ func (e *exchange) answered() {
 	if !l.open {
 		return
 	}
-	l.group.balancer.Answered(&l.choice, time.Now())
+	if l.choice.Probe {
+		l.group.balancer.Answered(&l.choice, time.Now())
+	}
 	if l.key != routing.NoKey {
 		l.group.keys.Accepted(l.key)
 	}
