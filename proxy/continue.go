@@ -214,7 +214,7 @@ func takesPrefill(model string) bool {
 }
 
 func (h *healer) modelName() string {
-	if name := h.request.Model; len(name) > 0 {
+	if name := h.request.Model; len(name) > 0 && len(h.e.asked) == 0 {
 		// Vertex AI's models have the publisher in front.
 		return string(name[bytes.LastIndexByte(name, '/')+1:])
 	}

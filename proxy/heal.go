@@ -199,12 +199,13 @@ func (h *healer) pass(ctx *fasthttp.RequestCtx) {
 	h.e.record.attempts = 1
 	h.e.deadline = h.e.started.Add(noDeadline)
 	at := time.Now().Add(h.e.cfg.FirstEventTimeout)
-	p := plan{body: h.body.B, length: int64(len(h.body.B))}
 	if r := h.e.aim(); r != nil {
 		h.e.refuse(ctx, r)
 		h.release()
 		return
 	}
+	p := plan{body: h.e.renamedBody(h.body.B)}
+	p.length = int64(len(p.body))
 	if err := h.attempt.start(h.e, &p, at, false, nil); err != nil {
 		h.e.relayFailed(ctx, err)
 		h.release()

@@ -160,6 +160,15 @@ func (h *healer) forFallback(body []byte) []byte {
 	return h.foreign
 }
 
+// renamedBody is body with the upstream's name for the model, where the body is
+// what names it.
+func (e *exchange) renamedBody(body []byte) []byte {
+	if name, known := e.lease.group.models[string(e.asked)]; known && len(e.asked) > 0 {
+		return stream.AppendModel(nil, body, name)
+	}
+	return body
+}
+
 // answeredRelay says what a relayed response tells of its target and key.
 func (e *exchange) answeredRelay(a *attempt) {
 	switch code := a.head.StatusCode(); {

@@ -104,10 +104,19 @@ func (e *exchange) take(l lease) {
 
 // modelFor returns the name that a group's upstream has for the model.
 func (e *exchange) modelFor(g *group) []byte {
-	model, _ := e.model()
+	model := e.askedModel()
 	if name, known := g.models[string(model)]; known {
 		return []byte(name)
 	}
+	return model
+}
+
+// askedModel returns the client's name for the model.
+func (e *exchange) askedModel() []byte {
+	if len(e.asked) > 0 {
+		return e.asked
+	}
+	model, _ := e.model()
 	return model
 }
 

@@ -28,6 +28,7 @@ func (h *healer) start() {
 	if e.lease.group != e.group {
 		p.body = h.forFallback(p.body)
 	}
+	p.body = e.renamedBody(p.body)
 	p.length = int64(len(p.body))
 	wait := e.cfg.FirstEventTimeout
 	h.hurried = false

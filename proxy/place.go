@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
 )
 
 // place is a request's place among those that run.
@@ -48,12 +49,11 @@ func (e *exchange) authorize(now time.Time) *refusal {
 		return refuse(401, "the token is missing or not known; it is sent where an API key would be")
 	}
 	e.place.client, e.pooled = c, true
-	model, _ := e.model()
 	switch {
 	case !c.MayUse(g.Name):
 		e.s.metrics.refused.WithLabelValues("group").Inc()
 		return refuse(403, fmt.Sprintf("the client may not use group %q", g.Name))
-	case !c.MayAsk(model):
+	case !c.MayAsk(e.askedModel()):
 		e.s.metrics.refused.WithLabelValues("model").Inc()
 		return refuse(403, "the client may not ask this model")
 	}
@@ -71,6 +71,10 @@ func (e *exchange) arrive(host, body []byte) *refusal {
 	}
 	if len(body) > e.cfg.MaxBodyBytes {
 		return bodyRefusal(errTooLarge, int64(e.cfg.MaxBodyBytes))
+	}
+	if f, ok := e.form(); ok && f.Dialect != stream.Native && (e.group.keys != nil || e.group.models != nil) {
+		r, _ := stream.ParseRequest(f.Dialect, body)
+		e.asked = stream.BodyModel(r.Model)
 	}
 	return e.enter()
 }

@@ -132,7 +132,7 @@ func (e *exchange) appendHead(dst []byte, p *plan) []byte {
 func (e *exchange) appendCredentials(dst []byte) []byte {
 	if l := &e.lease; l.key != routing.NoKey {
 		secret := l.group.keys.Secret(l.key)
-		if e.keyIn == keyInBearer {
+		if e.keyIn == keyInBearer || e.keyIn == keyNowhere && e.isChat() {
 			return appendBearer(dst, secret)
 		}
 		return appendField(dst, []byte("x-goog-api-key"), secret)
