@@ -46,10 +46,6 @@ func (h *healer) readDocument() {
 			h.broke(routing.Cut, errors.New("a response is larger than the proxy can hold"))
 			return
 		}
-		if b := &h.attempt.body; len(b.early) == 0 && !b.ended {
-			// A short answer, which comes with its head, is not waited for.
-			h.e.watch()
-		}
 		if n, err := h.fill(); err != nil && n == 0 {
 			h.takeDocument(err)
 			return

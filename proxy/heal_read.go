@@ -77,6 +77,10 @@ func (h *healer) fill() (n int, err error) {
 		h.rode = nil
 		return 0, err
 	}
+	if b := &h.attempt.body; len(b.early) == 0 && !b.ended {
+		// A short answer, which comes with its head, is not waited for.
+		h.e.watch()
+	}
 	if h.src != io.Reader(&h.attempt.body) {
 		return h.in.readFrom(h.src)
 	}
