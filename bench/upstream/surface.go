@@ -15,17 +15,20 @@ const (
 	Unary                      // generateContent: one JSON object
 	OpenAI                     // chat/completions with "stream": true: chunks and "[DONE]"
 	OpenAIUnary                // chat/completions: one JSON object
+	CodeAssist                 // v1internal:streamGenerateContent?alt=sse: events like SSE's, each in a wrapper
 )
 
 // String is the name of the surface for people.
 func (s Surface) String() string {
-	return [...]string{"SSE", "array", "unary", "OpenAI", "OpenAI unary"}[s]
+	return [...]string{"SSE", "array", "unary", "OpenAI", "OpenAI unary", "Code Assist"}[s]
 }
 
 // Surface is the form that r asks for; SSE if its path is none of the above.
 func (r *Request) Surface() Surface {
 	path, query, _ := strings.Cut(r.Target, "?")
 	switch {
+	case path == "/v1internal:streamGenerateContent":
+		return CodeAssist
 	case strings.HasSuffix(path, ":streamGenerateContent") && !strings.Contains("&"+query+"&", "&alt=sse&"):
 		return Array
 	case strings.HasSuffix(path, ":generateContent"):
@@ -41,10 +44,10 @@ func (r *Request) Surface() Surface {
 }
 
 // Model is the name of the model that r asks: the last segment of its path up
-// to the method, or the model of a chat/completions body.
+// to the method, or the model that the body names where the path names none.
 func (r *Request) Model() string {
 	path, _, _ := strings.Cut(r.Target, "?")
-	if !strings.HasSuffix(path, "/chat/completions") {
+	if !strings.HasSuffix(path, "/chat/completions") && !strings.HasPrefix(path, "/v1internal:") {
 		name, _, _ := strings.Cut(path[strings.LastIndexByte(path, '/')+1:], ":")
 		return name
 	}
@@ -68,6 +71,8 @@ func As(s Surface) Step {
 			a.header = []string{"Content-Type", jsonType, "Vary", "Origin, X-Origin, Referer"}
 		case OpenAI:
 			a.form = &openaiForm{}
+		case CodeAssist:
+			a.form = wrappedForm{}
 		}
 		return nil
 	})
@@ -104,6 +109,30 @@ func (sseForm) torn(a *answer, e event) error {
 
 func (sseForm) end(*answer, bool) error    { return nil }
 func (sseForm) failure(body string) string { return body }
+
+// wrappedForm is the form of CodeAssist: each event for itself, its object a
+// member of another. An error stands alone.
+type wrappedForm struct{ sseForm }
+
+func (f wrappedForm) event(a *answer, e event) error {
+	a.event = f.append(a, e)
+	return a.body(a.event)
+}
+
+func (f wrappedForm) torn(a *answer, e event) error {
+	a.event = tear(f.append(a, e), e.text)
+	return a.body(a.event)
+}
+
+func (wrappedForm) append(a *answer, e event) []byte {
+	a.event = a.reply.append(a.event[:0], e)
+	if e.kind == failureEvent {
+		return a.event
+	}
+	object := string(bytes.TrimSuffix(a.event[len("data: "):], []byte(a.reply.eol)))
+	dst := append(append(a.event[:0], `data: {"response": `...), object...)
+	return append(append(dst, `,"traceId": "4bf92f3577b34da6"}`...), a.reply.eol...)
+}
 
 // tear cuts an encoded event behind the first byte of the last character of its
 // text, or before that character if it has only one byte.

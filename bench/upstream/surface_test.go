@@ -15,12 +15,16 @@ func on(s Surface, body string) string {
 		Unary:       "/v1beta/models/m-1:generateContent",
 		OpenAI:      "/v1beta/openai/chat/completions",
 		OpenAIUnary: "/v1beta/openai/chat/completions",
+		CodeAssist:  "/v1internal:streamGenerateContent?alt=sse",
 	}[s]
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: up\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
 // question is a body for a surface, of turns that alternate.
 func question(s Surface, turns ...string) string {
+	if s == CodeAssist {
+		return `{"model":"m-1","project":"p","user_prompt_id":"u","request":` + ask(turns...) + `}`
+	}
 	if s < OpenAI {
 		return ask(turns...)
 	}
@@ -49,8 +53,13 @@ func completion(object string, tokens int) string {
 
 func TestSurfaces(t *testing.T) {
 	type bodies [OpenAIUnary + 1]string
+	wrapped := strings.NewReplacer(`data: {"candidates"`, `data: {"response": {"candidates"`, "\r\n\r\n", `,"traceId": "4bf92f3577b34da6"}`+"\r\n\r\n")
 	f := func(name string, script Script, want bodies) {
-		for s, want := range want {
+		all := append(want[:], want[SSE])
+		if name != "error in the stream" {
+			all[CodeAssist] = wrapped.Replace(want[SSE])
+		}
+		for s, want := range all {
 			u := start(t, func(r *Request) Script { return append(Script{As(r.Surface())}, script...) })
 			_, body, _ := dial(t, u).send(on(Surface(s), question(Surface(s), "q"))).response()
 			same(t, name+" "+Surface(s).String(), strings.ReplaceAll(body, responseID(0), "ID"), want)
@@ -113,7 +122,7 @@ func TestSurfaces(t *testing.T) {
 }
 
 func TestModelContinuesOnEverySurface(t *testing.T) {
-	for s := SSE; s <= OpenAIUnary; s++ {
+	for s := SSE; s <= CodeAssist; s++ {
 		u := start(t, (&Model{Answer: "The quick brown fox.", Piece: 100}).Handle)
 		_, body, _ := dial(t, u).send(on(s, question(s, "q", "The quick", "go on"))).response()
 		if !strings.Contains(body, `" brown fox."`) {

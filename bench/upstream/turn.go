@@ -19,17 +19,19 @@ type Turn struct {
 //
 // The messages of a chat/completions request are turns as well: an assistant's
 // are the model's, a tool's are the user's, and those of the system are left
-// out, as systemInstruction is.
+// out, as systemInstruction is. The contents of a v1internal request stand in
+// its member request.
 func (r *Request) Contents() ([]Turn, error) {
 	var body struct {
 		Contents []content
 		Messages []message
+		Request  struct{ Contents []content }
 	}
 	if err := json.Unmarshal(r.Body, &body); err != nil {
 		return nil, fmt.Errorf("parse contents: %w", err)
 	}
 	var turns []Turn
-	for _, c := range body.Contents {
+	for _, c := range append(body.Contents, body.Request.Contents...) {
 		turns = append(turns, c.turn())
 	}
 	for _, m := range body.Messages {
