@@ -2,16 +2,6 @@ package main
 
 import "gemini-resilient-proxy/bench/upstream"
 
-// strict are the surfaces on which every cell of the table must be as it ought
-// to be; on the others the table only shows how it is.
-var strict = map[upstream.Surface]bool{
-	upstream.SSE:         true,
-	upstream.Array:       false,
-	upstream.Unary:       false,
-	upstream.OpenAI:      false,
-	upstream.OpenAIUnary: false,
-}
-
 // client is a client library, or a program.
 type client struct {
 	id      string // unique, and fit for a mark
@@ -50,8 +40,14 @@ var clients = []*client{
 	{"langchain", "`@langchain/google-genai`", "@langchain/google-genai", "langchain", both, false},
 	{"genai-go", "Go `genai`", "google.golang.org/genai", "", both, false},
 	{"gemini-cli", "`gemini-cli`", "@google/gemini-cli", "gemini-cli", stream, true},
+	{"gemini-cli-login", "`gemini-cli` (Google login)", "@google/gemini-cli", "gemini-cli", []call{{"login", upstream.CodeAssist}}, true},
 	{"array", "`fetch`, JSON array", "", "array", []call{{"array", upstream.Array}}, false},
 	{"openai", "`openai`", "openai", "openai", []call{{"stream", upstream.OpenAI}, {"whole", upstream.OpenAIUnary}}, false},
+}
+
+// on tells whether the column is tried on a way.
+func (c column) on(way string) bool {
+	return way != folded || c.surface == upstream.Unary || c.surface == upstream.OpenAIUnary
 }
 
 // columns are all columns of some clients.

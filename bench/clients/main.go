@@ -13,9 +13,10 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// The two ways to the upstream.
+// The ways to the upstream.
 const (
 	through = "proxy"
+	folded  = "folded" // through a proxy that asks for streams where documents are asked for
 	without = "direct"
 )
 
@@ -28,7 +29,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fault := fs.String("fault", "", "only the fault of this `name`")
 	direct := fs.Bool("direct", true, "show the same without the proxy as well")
 	need := fs.Bool("need", false, "fail when a client cannot be installed")
-	verbose := fs.Bool("v", false, "print the report of each conversation that was not as it ought to be")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "clients: unexpected argument %q\n", fs.Arg(0))
 		return 2
 	}
-	s := &suite{ways: []string{through}, verbose: *verbose, stdout: stdout, stderr: stderr, reports: make(map[string]*Report)}
+	s := &suite{ways: []string{through, folded}, stdout: stdout, stderr: stderr, reports: make(map[string]*Report)}
 	if *direct {
 		s.ways = append(s.ways, without)
 	}

@@ -58,12 +58,11 @@ func newJob(way string, c column, f upstream.Fault) Job {
 	return j
 }
 
-// patience is short where it is usual that an answer never ends: without the
-// proxy, and where the proxy need not heal. It tells a hang from an error and
-// measures nothing.
+// patience is short where it is usual that an answer never ends, without the
+// proxy. It tells a hang from an error and measures nothing.
 func patience(way string, c column) int {
 	switch {
-	case way == through && strict[c.surface]:
+	case way != without:
 		return 90
 	case c.client.program:
 		return 20 // it waits before it tries again

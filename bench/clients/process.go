@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// startProxy runs the proxy's program before an upstream and returns its URL,
-// and what stops it.
-func startProxy(program, upstreamURL string, log *os.File) (url string, stop func(), err error) {
+// startProxy runs the proxy's program before an upstream, with further settings,
+// and returns its URL, and what stops it.
+func startProxy(program, upstreamURL string, log *os.File, settings ...string) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -24,10 +24,10 @@ func startProxy(program, upstreamURL string, log *os.File) (url string, stop fun
 	addr := l.Addr().String()
 	l.Close()
 	cmd := exec.Command(program)
-	cmd.Env = []string{
-		"LISTEN_ADDR=" + addr, "ADMIN_ADDR=", "UPSTREAM_URL_BASE=" + upstreamURL,
+	cmd.Env = append(settings,
+		"LISTEN_ADDR="+addr, "ADMIN_ADDR=", "UPSTREAM_URL_BASE="+upstreamURL,
 		"STALL_TIMEOUT=2s", "FIRST_EVENT_TIMEOUT=4s", "RETRY_BASE_DELAY=20ms", "RETRY_MAX_DELAY=200ms", "DRAIN_TIMEOUT=1s",
-	}
+	)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return "", nil, err

@@ -22,17 +22,21 @@ type group struct {
 }
 
 var groups = []group{
-	{"streamed answers", []upstream.Surface{upstream.SSE, upstream.Array, upstream.OpenAI}},
+	{"streamed answers", []upstream.Surface{upstream.SSE, upstream.CodeAssist, upstream.Array, upstream.OpenAI}},
 	{"answers in one piece", []upstream.Surface{upstream.Unary, upstream.OpenAIUnary}},
 }
 
-var titles = map[string]string{through: "Through the proxy", without: "Without the proxy"}
+var titles = map[string]string{
+	through: "Through the proxy",
+	folded:  "Through the proxy with `UNARY_VIA_STREAM=true`",
+	without: "Without the proxy",
+}
 
-// of returns the columns of the group, in the order of its surfaces.
-func (g group) of(all []column) (cols []column) {
+// of returns the columns of the group on a way, in the order of its surfaces.
+func (g group) of(all []column, way string) (cols []column) {
 	for _, s := range g.surfaces {
 		for _, c := range all {
-			if c.surface == s {
+			if c.surface == s && c.on(way) {
 				cols = append(cols, c)
 			}
 		}
@@ -44,9 +48,8 @@ func (g group) of(all []column) (cols []column) {
 func (t table) draw(ways []string, all []column) string {
 	var b strings.Builder
 	for _, g := range groups {
-		cols := g.of(all)
 		for _, way := range ways {
-			if len(cols) > 0 {
+			if cols := g.of(all, way); len(cols) > 0 {
 				fmt.Fprintf(&b, "\n%s, %s:\n\n", titles[way], g.title)
 				t.drawOne(&b, way, cols)
 			}
@@ -73,7 +76,7 @@ func (t table) drawOne(b *strings.Builder, way string, cols []column) {
 // cell is an outcome, with emphasis where it must be another.
 func (t table) cell(way string, c column, f upstream.Fault) outcome {
 	o := t.cells[newJob(way, c, f).ID]
-	if way == through && strict[c.surface] && o != wanted(f) {
+	if way != without && o != wanted(f) {
 		return "**" + o + "**"
 	}
 	return o

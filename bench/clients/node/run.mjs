@@ -5,6 +5,7 @@
 // CLIENT names a module beside this one, and may add what to load:
 // "genai:genai1". The plan says which conversations to hold, see plan.go; each
 // ends with one line of JSON on standard output, see Report there.
+import "./offline.mjs";
 import { once } from "node:events";
 
 // Some libraries reject promises that they hand to nobody.
