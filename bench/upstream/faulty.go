@@ -27,13 +27,16 @@ var markOf = regexp.MustCompile(`\[[\w.-]+#(\d+)\]`)
 
 // Handle answers r. It is a Handler.
 func (f *Faulty) Handle(r *Request) Script {
-	turns, err := r.Contents()
-	if err != nil {
-		return refuse(r, "Invalid JSON payload received.")
-	}
 	fault, ok := FaultOf(r.Model())
 	if !ok {
 		return Script{As(r.Surface()), ErrorBody(404, "NOT_FOUND", "models/"+r.Model()+" is not found", 0)}
+	}
+	if r.isInteraction() && r.Method == "GET" {
+		return f.resume(r, fault)
+	}
+	turns, err := r.Contents()
+	if err != nil {
+		return refuse(r, "Invalid JSON payload received.")
 	}
 	asked, mark := Asked(turns)
 	if mark == "" {
@@ -52,6 +55,18 @@ func (f *Faulty) Handle(r *Request) Script {
 	c.rest = f.First[len(c.said):]
 	c.attempt = f.attempt(mark)
 	return append(Script{As(r.Surface())}, fault.play(c)...)
+}
+
+// resume goes on with an interaction behind the event that r names.
+func (f *Faulty) resume(r *Request, fault Fault) Script {
+	id, from := r.interaction()
+	from = min(max(from, 0), len(f.First))
+	_, mark := resumed(id)
+	if !strings.HasSuffix(mark, "#1]") {
+		return refuse(r, "no interaction whose answer breaks")
+	}
+	c := course{said: f.First[:from], rest: f.First[from:], attempt: f.attempt(mark)}
+	return append(Script{As(Interactions)}, fault.play(c)...)
 }
 
 // Asked finds the last question of a conversation: its place among the turns and

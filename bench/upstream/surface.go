@@ -10,17 +10,18 @@ import (
 type Surface int
 
 const (
-	SSE         Surface = iota // streamGenerateContent?alt=sse: an event for each piece
-	Array                      // streamGenerateContent: one JSON array, an element for each piece
-	Unary                      // generateContent: one JSON object
-	OpenAI                     // chat/completions with "stream": true: chunks and "[DONE]"
-	OpenAIUnary                // chat/completions: one JSON object
-	CodeAssist                 // v1internal:streamGenerateContent?alt=sse: events like SSE's, each in a wrapper
+	SSE          Surface = iota // streamGenerateContent?alt=sse: an event for each piece
+	Array                       // streamGenerateContent: one JSON array, an element for each piece
+	Unary                       // generateContent: one JSON object
+	OpenAI                      // chat/completions with "stream": true: chunks and "[DONE]"
+	OpenAIUnary                 // chat/completions: one JSON object
+	CodeAssist                  // v1internal:streamGenerateContent?alt=sse: events like SSE's, each in a wrapper
+	Interactions                // interactions with "stream": true: named events that can be asked for again
 )
 
 // String is the name of the surface for people.
 func (s Surface) String() string {
-	return [...]string{"SSE", "array", "unary", "OpenAI", "OpenAI unary", "Code Assist"}[s]
+	return [...]string{"SSE", "array", "unary", "OpenAI", "OpenAI unary", "Code Assist", "Interactions"}[s]
 }
 
 // Surface is the form that r asks for; SSE if its path is none of the above.
@@ -29,6 +30,8 @@ func (r *Request) Surface() Surface {
 	switch {
 	case path == "/v1internal:streamGenerateContent":
 		return CodeAssist
+	case r.isInteraction():
+		return Interactions
 	case strings.HasSuffix(path, ":streamGenerateContent") && !strings.Contains("&"+query+"&", "&alt=sse&"):
 		return Array
 	case strings.HasSuffix(path, ":generateContent"):
@@ -46,8 +49,13 @@ func (r *Request) Surface() Surface {
 // Model is the name of the model that r asks: the last segment of its path up
 // to the method, or the model that the body names where the path names none.
 func (r *Request) Model() string {
+	if r.isInteraction() && r.Method != "POST" {
+		id, _ := r.interaction()
+		model, _ := resumed(id)
+		return model
+	}
 	path, _, _ := strings.Cut(r.Target, "?")
-	if !strings.HasSuffix(path, "/chat/completions") && !strings.HasPrefix(path, "/v1internal:") {
+	if !r.isInteraction() && !strings.HasSuffix(path, "/chat/completions") && !strings.HasPrefix(path, "/v1internal:") {
 		name, _, _ := strings.Cut(path[strings.LastIndexByte(path, '/')+1:], ":")
 		return name
 	}
@@ -73,6 +81,8 @@ func As(s Surface) Step {
 			a.form = &openaiForm{}
 		case CodeAssist:
 			a.form = wrappedForm{}
+		case Interactions:
+			a.form = newInteractionForm(a.req)
 		}
 		return nil
 	})

@@ -20,12 +20,13 @@ type Turn struct {
 // The messages of a chat/completions request are turns as well: an assistant's
 // are the model's, a tool's are the user's, and those of the system are left
 // out, as systemInstruction is. The contents of a v1internal request stand in
-// its member request.
+// its member request; the steps of an interaction's input are turns.
 func (r *Request) Contents() ([]Turn, error) {
 	var body struct {
 		Contents []content
 		Messages []message
 		Request  struct{ Contents []content }
+		Input    steps
 	}
 	if err := json.Unmarshal(r.Body, &body); err != nil {
 		return nil, fmt.Errorf("parse contents: %w", err)
@@ -39,6 +40,7 @@ func (r *Request) Contents() ([]Turn, error) {
 			turns = append(turns, m.turn())
 		}
 	}
+	turns = append(turns, body.Input...)
 	return turns, nil
 }
 
