@@ -23,8 +23,8 @@ bench:
 bench-compare:
 	cd bench/compare && go run . $(COMPARE)
 
-# Real clients over every fault, through the proxy and without it: two minutes.
-# CLIENTS="-write README.md" puts the tables there.
+# Real clients over every fault, through the proxy and without it: two or three minutes.
+# CLIENTS=-write puts the tables into docs/clients.md.
 clients:
 	go run ./bench/clients $(CLIENTS)
 

@@ -25,7 +25,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("clients", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	only := fs.String("only", "", "only the clients whose `name` begins so")
-	write := fs.String("write", "", "put the tables into the `file`, between its marks")
+	write := fs.Bool("write", false, "put the tables into docs/clients.md and their summary into README.md")
 	fault := fs.String("fault", "", "only the fault of this `name`")
 	direct := fs.Bool("direct", true, "show the same without the proxy as well")
 	need := fs.Bool("need", false, "fail when a client cannot be installed")
@@ -43,7 +43,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if *direct {
 		s.ways = append(s.ways, without)
 	}
-	if *write != "" && (*only != "" || *fault != "" || !*direct) {
+	if *write && (*only != "" || *fault != "" || !*direct) {
 		fmt.Fprintln(stderr, "clients: -write takes whole tables only, without -only, -fault and -direct=false")
 		return 2
 	}
@@ -51,15 +51,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "clients:", err)
 		return 2
 	}
-	bad, tables, err := s.run(*need)
-	if err == nil && *write != "" {
-		err = writeInto(*write, tables)
+	bad, tables, summary, err := s.run(*need || *write)
+	if err == nil && *write && bad == 0 {
+		err = s.write(tables, summary)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "clients:", err)
 		return 1
 	}
-	fmt.Fprint(stdout, tables)
+	fmt.Fprint(stdout, tables+summary)
 	if bad > 0 {
 		fmt.Fprintf(stdout, "\n%d conversations were not as they ought to be\n", bad)
 		return 1

@@ -16,7 +16,7 @@ type Plan struct {
 // Job is one conversation.
 type Job struct {
 	ID       string `json:"id"`
-	Call     string `json:"call"`     // which of the client's ways to ask: stream, whole, array
+	Call     string `json:"call"`     // which of the client's ways to ask, see clients
 	Patience int    `json:"patience"` // seconds that one answer may take
 	Model    string `json:"model"`
 	First    string `json:"first"`  // the question whose answer breaks
@@ -45,8 +45,8 @@ func (j Job) secondMark() string { return "[" + j.ID + "#2]" }
 // newJob is the conversation of a column over a fault. way tells the runs apart.
 func newJob(way string, c column, f upstream.Fault) Job {
 	j := Job{
-		ID:       fmt.Sprintf("%s.%s.%s.%s", way, c.client.id, c.call, f.Name),
-		Call:     c.call,
+		ID:       fmt.Sprintf("%s.%s.%s.%s", way, c.client.id, c.name, f.Name),
+		Call:     c.name,
 		Patience: patience(way, c),
 		Model:    f.ModelName(),
 		Tool:     f.Name == "call",
@@ -65,7 +65,7 @@ func patience(way string, c column) int {
 	case way != without:
 		return 90
 	case c.client.program:
-		return 20 // it waits before it tries again
+		return 30 // it waits before it tries again
 	}
 	return 8
 }

@@ -30,34 +30,34 @@ type suite struct {
 
 // run holds all conversations, draws the tables, and counts what is not as it
 // ought to be through the proxy.
-func (s *suite) run(need bool) (bad int, tables string, err error) {
+func (s *suite) run(need bool) (bad int, tables, summary string, err error) {
 	dir, err := os.MkdirTemp("", "clients-")
 	if err != nil {
-		return 0, "", err
+		return 0, "", "", err
 	}
 	defer os.RemoveAll(dir)
 	if err := s.install(dir); err != nil {
-		return 0, "", err
+		return 0, "", "", err
 	}
 	left := len(s.clients) - len(s.programs)
 	if need && left > 0 {
-		return 0, "", fmt.Errorf("%d clients could not be installed", left)
+		return 0, "", "", fmt.Errorf("%d clients could not be installed", left)
 	}
 	up, err := upstream.New(account((&upstream.Faulty{First: first, Later: second}).Handle))
 	if err != nil {
-		return 0, "", err
+		return 0, "", "", err
 	}
 	defer up.Close()
 	log, err := os.Create(filepath.Join(dir, "proxy.log"))
 	if err != nil {
-		return 0, "", err
+		return 0, "", "", err
 	}
 	defer log.Close()
 	s.urls = map[string]string{without: up.URL()}
 	for way, setting := range map[string]string{through: "UNARY_VIA_STREAM=false", folded: "UNARY_VIA_STREAM=true"} {
 		url, stop, err := startProxy(filepath.Join(dir, "proxy"), up.URL(), log, setting)
 		if err != nil {
-			return 0, "", err
+			return 0, "", "", err
 		}
 		defer stop()
 		s.urls[way] = url
@@ -65,8 +65,8 @@ func (s *suite) run(need bool) (bad int, tables string, err error) {
 	begin := time.Now()
 	s.hold()
 	fmt.Fprintf(s.stderr, "clients: %d conversations in %s\n", len(s.reports), time.Since(begin).Round(time.Second))
-	bad, tables = s.show(history(up.Requests()))
-	return bad, tables, nil
+	bad, tables, summary = s.show(history(up.Requests()))
+	return bad, tables, summary, nil
 }
 
 // install builds and installs what there is to run. Clients that cannot be had
@@ -134,7 +134,7 @@ func (s *suite) plan(c *client, way string) Plan {
 	p := Plan{URL: s.urls[way], Parallel: c.workers()}
 	for _, col := range columns([]*client{c}) {
 		for _, f := range s.faults {
-			if col.on(way) {
+			if col.on(way) && col.has(f) {
 				p.Jobs = append(p.Jobs, newJob(way, col, f))
 			}
 		}
@@ -169,7 +169,7 @@ func slowestFirst(all []*client) []*client {
 }
 
 // show draws the tables and counts the cells that are wrong.
-func (s *suite) show(later map[string][]upstream.Turn) (bad int, tables string) {
+func (s *suite) show(later map[string][]upstream.Turn) (bad int, tables, summary string) {
 	var there []*client
 	for _, c := range s.clients {
 		if s.programs[c] != nil {
@@ -183,6 +183,9 @@ func (s *suite) show(later map[string][]upstream.Turn) (bad int, tables string) 
 				continue
 			}
 			for _, f := range s.faults {
+				if !col.has(f) {
+					continue
+				}
 				j := newJob(way, col, f)
 				got := judge(j, s.reports[j.ID], later[j.secondMark()])
 				t.cells[j.ID] = got
@@ -193,5 +196,6 @@ func (s *suite) show(later map[string][]upstream.Turn) (bad int, tables string) 
 			}
 		}
 	}
-	return bad, t.draw(s.ways, columns(there))
+	all := columns(there)
+	return bad, t.draw(s.ways, all), t.summary(s.ways, all)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"gemini-resilient-proxy/bench/upstream"
@@ -22,7 +23,7 @@ type group struct {
 }
 
 var groups = []group{
-	{"streamed answers", []upstream.Surface{upstream.SSE, upstream.CodeAssist, upstream.Array, upstream.OpenAI}},
+	{"streamed answers", []upstream.Surface{upstream.SSE, upstream.CodeAssist, upstream.Array, upstream.OpenAI, upstream.Interactions}},
 	{"answers in one piece", []upstream.Surface{upstream.Unary, upstream.OpenAIUnary}},
 }
 
@@ -61,7 +62,7 @@ func (t table) draw(ways []string, all []column) string {
 func (t table) drawOne(b *strings.Builder, way string, cols []column) {
 	b.WriteString("| |")
 	for _, c := range cols {
-		b.WriteString(strings.TrimRight(" "+c.client.name+" "+t.versions[c.client.pkg], " ") + " |")
+		b.WriteString(" " + c.title(t.versions) + " |")
 	}
 	b.WriteString("\n|---" + strings.Repeat("|---", len(cols)) + "|\n")
 	for _, f := range t.faults {
@@ -73,8 +74,20 @@ func (t table) drawOne(b *strings.Builder, way string, cols []column) {
 	}
 }
 
+// title names a column, with the version of its client if that has one.
+func (c column) title(versions map[string]string) string {
+	title := strings.TrimRight(c.client.name+" "+versions[c.client.pkg], " ")
+	if c.note != "" {
+		title += ", " + c.note
+	}
+	return title
+}
+
 // cell is an outcome, with emphasis where it must be another.
 func (t table) cell(way string, c column, f upstream.Fault) outcome {
+	if !c.has(f) {
+		return "–"
+	}
 	o := t.cells[newJob(way, c, f).ID]
 	if way != without && o != wanted(f) {
 		return "**" + o + "**"
@@ -84,11 +97,23 @@ func (t table) cell(way string, c column, f upstream.Fault) outcome {
 
 // The marks in a file between which the tables stand.
 const (
-	beginMark = "<!-- tables of bench/clients -->\n"
+	beginMark = "<!-- from bench/clients -->\n"
 	endMark   = "\n<!-- end -->"
 )
 
-// writeInto puts the tables into a file in place of those between its marks.
+// write puts the tables and their summary where people read them.
+func (s *suite) write(tables, summary string) error {
+	here, err := moduleDir()
+	if err == nil {
+		err = writeInto(filepath.Join(here, "..", "..", "docs", "clients.md"), tables)
+	}
+	if err == nil {
+		err = writeInto(filepath.Join(here, "..", "..", "README.md"), summary)
+	}
+	return err
+}
+
+// writeInto puts tables into a file in place of those between its marks.
 func writeInto(name, tables string) error {
 	b, err := os.ReadFile(name)
 	if err != nil {

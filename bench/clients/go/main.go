@@ -83,9 +83,13 @@ func (p plan) converse(j job) (r report) {
 }
 
 func (p plan) start(j job) (*genai.Chat, error) {
+	backend := genai.BackendGeminiAPI
+	if j.Call == "vertex" {
+		backend = genai.BackendVertexAI // with a key and without a project: express mode
+	}
 	client, err := genai.NewClient(context.Background(), &genai.ClientConfig{
 		APIKey:      "key",
-		Backend:     genai.BackendGeminiAPI,
+		Backend:     backend,
 		HTTPOptions: genai.HTTPOptions{BaseURL: p.URL},
 	})
 	if err != nil {
@@ -151,7 +155,7 @@ func (p plan) send(chat *genai.Chat, j job, parts ...genai.Part) (*answer, error
 }
 
 func responses(ctx context.Context, chat *genai.Chat, call string, parts []genai.Part) iter.Seq2[*genai.GenerateContentResponse, error] {
-	if call == "stream" {
+	if call != "whole" {
 		return chat.SendMessageStream(ctx, parts...)
 	}
 	return func(yield func(*genai.GenerateContentResponse, error) bool) { yield(chat.SendMessage(ctx, parts...)) }

@@ -22,17 +22,25 @@ export function calls() {
 			answer: (calls, value) => turn(...calls.map((c) => ({ role: "tool", tool_call_id: c.id, content: JSON.stringify(value) }))),
 		};
 	};
+	const stream = (url, job) => speak(url, job, async (completions, body) => {
+		const got = { text: "", finish: "", tool_calls: [] };
+		for await (const chunk of await completions.create({ ...body, stream: true })) {
+			const choice = chunk.choices?.[0];
+			got.text += choice?.delta?.content ?? "";
+			got.tool_calls.push(...(choice?.delta?.tool_calls ?? []));
+			got.finish = choice?.finish_reason ?? got.finish;
+		}
+		return got;
+	});
+	// The helper fails at every call of Google's, which has no index; where there
+	// may be one, people take the plain stream.
+	const helper = (url, job) => job.tool ? stream(url, job) : speak(url, job, async (completions, body) => {
+		const choice = (await completions.stream(body).finalChatCompletion()).choices[0];
+		return { text: choice.message.content ?? "", finish: choice.finish_reason, tool_calls: [] };
+	});
 	return {
-		stream: (url, job) => speak(url, job, async (completions, body) => {
-			const got = { text: "", finish: "", tool_calls: [] };
-			for await (const chunk of await completions.create({ ...body, stream: true })) {
-				const choice = chunk.choices?.[0];
-				got.text += choice?.delta?.content ?? "";
-				got.tool_calls.push(...(choice?.delta?.tool_calls ?? []));
-				got.finish = choice?.finish_reason ?? got.finish;
-			}
-			return got;
-		}),
+		stream,
+		helper,
 		whole: (url, job) => speak(url, job, async (completions, body) => {
 			const choice = (await completions.create(body)).choices?.[0];
 			return { text: choice?.message?.content ?? "", finish: choice?.finish_reason, tool_calls: choice?.message?.tool_calls ?? [] };
