@@ -5,28 +5,29 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 )
 
-// both runs f directly against the upstream and through the proxy.
-func both(b *testing.B, upstream string, f func(b *testing.B, addr string)) {
+// each runs f directly against the upstream, through the reference relay, and
+// through the proxy.
+func each(b *testing.B, upstream string, f func(b *testing.B, addr string)) {
 	b.Run("direct", func(b *testing.B) { f(b, upstream) })
+	b.Run("reference", func(b *testing.B) { f(b, startReference(b, upstream)) })
 	b.Run("proxy", func(b *testing.B) { f(b, startProxy(b, upstream)) })
 }
 
 // Events that come as fast as they can, 1000 in a stream.
 func BenchmarkStreamSaturated(b *testing.B) {
 	const events = 1000
-	batch := repeat(chunk(event), 10)
+	head, batch, tail := []byte(responseHead), []byte(repeat(chunk(event), 10)), []byte(chunk(lastEvent)+"0\r\n\r\n")
 	up := startUpstream(b, func(c net.Conn, _ int) bool {
-		io.WriteString(c, responseHead)
+		c.Write(head)
 		for range events / 10 {
-			io.WriteString(c, batch)
+			c.Write(batch)
 		}
-		_, err := io.WriteString(c, chunk(lastEvent)+"0\r\n\r\n")
+		_, err := c.Write(tail)
 		return err == nil
 	})
-	both(b, up, func(b *testing.B, addr string) {
+	each(b, up, func(b *testing.B, addr string) {
 		cl := dial(b, addr)
 		b.ReportAllocs()
 		b.SetBytes(events * int64(len(event)))
@@ -42,46 +43,46 @@ func BenchmarkStreamSaturated(b *testing.B) {
 
 // One event at a time: what the proxy adds to an event's way.
 func BenchmarkEventRoundTrip(b *testing.B) {
-	next := make(chan struct{})
 	piece := []byte(chunk(event))
-	up := startUpstream(b, func(c net.Conn, _ int) bool {
-		io.WriteString(c, responseHead)
-		for range next {
-			if _, err := c.Write(piece); err != nil {
+	run := func(name string, start func(testing.TB, string) string) {
+		b.Run(name, func(b *testing.B) {
+			// An upstream for each run: what is left of one stream, such as a
+			// retry behind its end, takes no event from another.
+			next := make(chan struct{})
+			defer close(next)
+			cl := dial(b, start(b, startUpstream(b, func(c net.Conn, _ int) bool {
+				io.WriteString(c, responseHead)
+				for range next {
+					if _, err := c.Write(piece); err != nil {
+						break
+					}
+				}
 				return false
-			}
-		}
-		return false
-	})
-	both(b, up, func(b *testing.B, addr string) {
-		cl := dial(b, addr)
-		cl.ask()
-		next <- struct{}{}
-		cl.events(1)
-		b.ReportAllocs()
-		for b.Loop() {
+			})))
+			cl.ask()
 			next <- struct{}{}
 			cl.events(1)
-		}
-		cl.c.Close()
-		// The upstream notices at one of its next writes.
-		for range 3 {
-			select {
-			case next <- struct{}{}:
-			case <-time.After(time.Millisecond):
+			b.ReportAllocs()
+			for b.Loop() {
+				next <- struct{}{}
+				cl.events(1)
 			}
-		}
-	})
+			cl.c.Close()
+		})
+	}
+	run("direct", func(_ testing.TB, addr string) string { return addr })
+	run("reference", startReference)
+	run("proxy", startProxy)
 }
 
 // A whole short answer: connection, request, first and last event.
 func BenchmarkShortAnswer(b *testing.B) {
-	answer := responseHead + chunk(event) + chunk(lastEvent) + "0\r\n\r\n"
+	answer := []byte(responseHead + chunk(event) + chunk(lastEvent) + "0\r\n\r\n")
 	up := startUpstream(b, func(c net.Conn, _ int) bool {
-		_, err := io.WriteString(c, answer)
+		_, err := c.Write(answer)
 		return err == nil
 	})
-	both(b, up, func(b *testing.B, addr string) {
+	each(b, up, func(b *testing.B, addr string) {
 		cl := dial(b, addr)
 		b.ReportAllocs()
 		for b.Loop() {
@@ -94,24 +95,26 @@ func BenchmarkShortAnswer(b *testing.B) {
 // Every stream is cut once, at its middle, and healed: the cost beside that
 // of a stream that is not.
 func BenchmarkHealedAnswer(b *testing.B) {
-	for _, cut := range []bool{false, true} {
-		b.Run(fmt.Sprintf("cut=%v", cut), func(b *testing.B) {
-			const events = 100
-			half := repeat(chunk(event), events/2)
+	const events = 100
+	end := "0\r\n\r\n"
+	half := responseHead + repeat(chunk(event), events/2)
+	broken, rest := []byte(half+end), []byte(half+chunk(lastEvent)+end)
+	whole := []byte(half + repeat(chunk(event), events/2) + chunk(lastEvent) + end)
+	run := func(name string, cut bool, start func(testing.TB, string) string) {
+		b.Run(name, func(b *testing.B) {
 			up := startUpstream(b, func(c net.Conn, n int) bool {
-				io.WriteString(c, responseHead+half)
-				if cut && n%2 == 0 {
+				answer := whole
+				switch {
+				case cut && n%2 == 0:
 					// A clean end without a finish keeps the connection.
-					_, err := io.WriteString(c, "0\r\n\r\n")
-					return err == nil
+					answer = broken
+				case cut:
+					answer = rest
 				}
-				if !cut {
-					io.WriteString(c, half)
-				}
-				_, err := io.WriteString(c, chunk(lastEvent)+"0\r\n\r\n")
+				_, err := c.Write(answer)
 				return err == nil
 			})
-			cl := dial(b, startProxy(b, up))
+			cl := dial(b, start(b, up))
 			b.ReportAllocs()
 			for b.Loop() {
 				cl.ask()
@@ -121,6 +124,9 @@ func BenchmarkHealedAnswer(b *testing.B) {
 			}
 		})
 	}
+	run("reference", false, startReference)
+	run("uncut", false, startProxy)
+	run("cut", true, startProxy)
 }
 
 // A short request that is relayed: 1 KiB of JSON each way.
@@ -133,7 +139,7 @@ func BenchmarkShortRelay(b *testing.B) {
 		_, err := c.Write(answer)
 		return err == nil
 	})
-	both(b, up, func(b *testing.B, addr string) {
+	each(b, up, func(b *testing.B, addr string) {
 		cl := dial(b, addr)
 		request := []byte(post)
 		b.ReportAllocs()

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -27,9 +26,9 @@ const responseHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTran
 // chunk frames s as one chunk.
 func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
-var request = func() string {
+var request = func() []byte {
 	body := `{"contents":[{"role":"user","parts":[{"text":"Why is the sky blue?"}]}]}`
-	return fmt.Sprintf("POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1\r\n"+
+	return fmt.Appendf(nil, "POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1\r\n"+
 		"Host: bench\r\nContent-Type: application/json\r\nx-goog-api-key: KEY\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }()
 
@@ -132,7 +131,7 @@ func dial(tb testing.TB, addr string) *client {
 
 // ask sends the request.
 func (cl *client) ask() {
-	if _, err := io.WriteString(cl.c, request); err != nil {
+	if _, err := cl.c.Write(request); err != nil {
 		cl.tb.Fatal(err)
 	}
 }
