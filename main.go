@@ -89,6 +89,9 @@ func serve(cfg proxy.Config, file string, log *slog.Logger) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 
+	limited, release := context.WithCancel(context.Background())
+	defer release()
+	takeLimits(limited, log)
 	s, err := proxy.New(cfg, log)
 	if err != nil {
 		return err

@@ -131,6 +131,12 @@ func serving(t *testing.T, h upstream.Handler, env ...string) *service {
 // servingWith is serving with arguments.
 func servingWith(t *testing.T, h upstream.Handler, args []string, env ...string) *service {
 	t.Helper()
+	return servingAs(t, h, func(own []string) *exec.Cmd { return program(t, append(own, env...), args...) })
+}
+
+// servingAs is serving with a command that gets the environment it needs.
+func servingAs(t *testing.T, h upstream.Handler, command func(env []string) *exec.Cmd) *service {
+	t.Helper()
 	dir := t.TempDir()
 	s := &service{t: t, public: filepath.Join(dir, "public"), admin: filepath.Join(dir, "admin")}
 	var err error
@@ -143,9 +149,9 @@ func servingWith(t *testing.T, h upstream.Handler, args []string, env ...string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.notes.Close() })
-	s.cmd = program(t, append([]string{
+	s.cmd = command([]string{
 		"UPSTREAM_URL_BASE=" + s.up.URL(), "LISTEN_ADDR=unix:" + s.public, "ADMIN_ADDR=unix:" + s.admin, "NOTIFY_SOCKET=" + notify,
-	}, env...), args...)
+	})
 	s.cmd.Stderr = &s.stderr
 	if err = s.cmd.Start(); err != nil {
 		t.Fatal(err)
