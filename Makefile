@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare clients fuzz demo unit schema
+.PHONY: all build check test race bench bench-compare bench-guard clients fuzz demo unit schema
 
 all: check test
 
@@ -22,6 +22,11 @@ bench:
 # The proxy beside others, on this machine: some 30 minutes, COMPARE=-quick for five.
 bench-compare:
 	cd bench/compare && go run . $(COMPARE)
+
+# Allocations and times beside the stored baseline: three minutes. GUARD=-update
+# makes what is there now the baseline.
+bench-guard:
+	cd bench/guard && go run . $(GUARD)
 
 # Real clients over every fault, through the proxy and without it: two or three minutes.
 # CLIENTS=-write puts the tables into docs/clients.md.

@@ -31,6 +31,7 @@ func BenchmarkStreamSaturated(b *testing.B) {
 		cl := dial(b, addr)
 		b.ReportAllocs()
 		b.SetBytes(events * int64(len(event)))
+		defer measureCPU(b)()
 		for b.Loop() {
 			cl.ask()
 			if n := cl.events(-1); n != events+1 {
@@ -63,6 +64,7 @@ func BenchmarkEventRoundTrip(b *testing.B) {
 			next <- struct{}{}
 			cl.events(1)
 			b.ReportAllocs()
+			defer measureCPU(b)()
 			for b.Loop() {
 				next <- struct{}{}
 				cl.events(1)
@@ -85,6 +87,7 @@ func BenchmarkShortAnswer(b *testing.B) {
 	each(b, up, func(b *testing.B, addr string) {
 		cl := dial(b, addr)
 		b.ReportAllocs()
+		defer measureCPU(b)()
 		for b.Loop() {
 			cl.ask()
 			cl.events(-1)
@@ -116,6 +119,7 @@ func BenchmarkHealedAnswer(b *testing.B) {
 			})
 			cl := dial(b, start(b, up))
 			b.ReportAllocs()
+			defer measureCPU(b)()
 			for b.Loop() {
 				cl.ask()
 				if n := cl.events(-1); n != events+1 {
@@ -143,6 +147,7 @@ func BenchmarkShortRelay(b *testing.B) {
 		cl := dial(b, addr)
 		request := []byte(post)
 		b.ReportAllocs()
+		defer measureCPU(b)()
 		for b.Loop() {
 			if _, err := cl.c.Write(request); err != nil {
 				b.Fatal(err)

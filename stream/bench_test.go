@@ -26,6 +26,7 @@ func BenchmarkReference(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(input)))
 	h := fnv.New64a()
+	defer measureCPU(b)()
 	for b.Loop() {
 		h.Write(input)
 	}
@@ -37,6 +38,7 @@ func BenchmarkScanner(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(input)))
 			var sc Scanner
+			defer measureCPU(b)()
 			for b.Loop() {
 				sc.Reset()
 				for from, to := 0, 0; to < len(input); {
@@ -68,6 +70,7 @@ func BenchmarkArrayScanner(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(input)))
 			var sc ArrayScanner
+			defer measureCPU(b)()
 			for b.Loop() {
 				sc.Reset()
 				for from, to := 0, 0; to < len(input); {
@@ -98,6 +101,7 @@ func BenchmarkChunk(b *testing.B) {
 			b.SetBytes(int64(len(payload)))
 			var c Chunk
 			var text []byte
+			defer measureCPU(b)()
 			for b.Loop() {
 				text, _ = c.Parse(payload, text[:0])
 			}
@@ -114,6 +118,7 @@ func BenchmarkSplice(b *testing.B) {
 				b.SetBytes(int64(len(payload)))
 				var sp Splice
 				var out []byte
+				defer measureCPU(b)()
 				for b.Loop() {
 					if sp.transcript.Len() == 0 || sp.transcript.Len() > 1<<20 {
 						sp.Reset(Form{}, retriedReasons, 4<<20)
@@ -136,6 +141,7 @@ func BenchmarkAppendEvent(b *testing.B) {
 			b.SetBytes(int64(len(payload)))
 			var out []byte
 			in := []byte(payload)
+			defer measureCPU(b)()
 			for b.Loop() {
 				out = AppendEvent(out[:0], in)
 			}
@@ -154,6 +160,7 @@ func BenchmarkContinuation(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body) + len(s.text)))
 			var out []byte
+			defer measureCPU(b)()
 			for b.Loop() {
 				r, _ := ParseRequest(Native, body)
 				out, _ = r.AppendContinuation(out[:0], []byte(s.text), "Go on.", 100)
@@ -169,6 +176,7 @@ func BenchmarkWithoutKey(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body)))
 			var out []byte
+			defer measureCPU(b)()
 			for b.Loop() {
 				out = AppendWithoutKey(out[:0], body)
 			}
@@ -180,6 +188,7 @@ func BenchmarkFailure(b *testing.B) {
 	body := []byte(failure)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
+	defer measureCPU(b)()
 	for b.Loop() {
 		ParseFailure(body)
 	}

@@ -49,6 +49,7 @@ func BenchmarkSeam(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(n))
 				var s Splice
+				defer measureCPU(b)()
 				for b.Loop() {
 					seamWork(&s, transcript, pieces)
 				}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+)
+
+// compare says what has become dearer: more allocations per operation, by
+// however few, or a ratio above margin times the baseline's. The notes are of
+// what nobody need be stopped for.
+func compare(before, now figures, margin float64) (problems, notes []string) {
+	for _, n := range before.names() {
+		if now[n] == nil {
+			problems = append(problems, fmt.Sprintf("%v is in the baseline and was not measured", n))
+			continue
+		}
+		was, is := before[n], now[n]
+		switch a, b := was[allocations], is[allocations]; {
+		case len(a) == 0:
+		case len(b) == 0:
+			problems = append(problems, fmt.Sprintf("%v: its allocations were not counted", n))
+		case slices.Min(b) > slices.Min(a):
+			problems = append(problems, fmt.Sprintf("%v: %g allocations, %g in the baseline", n, slices.Min(b), slices.Min(a)))
+		case slices.Min(b) < slices.Min(a):
+			notes = append(notes, fmt.Sprintf("%v: %g allocations, fewer than the %g of the baseline, which wants an update", n, slices.Min(b), slices.Min(a)))
+		}
+		switch a, b := was[ratio], is[ratio]; {
+		case len(a) == 0:
+		case len(b) == 0:
+			problems = append(problems, fmt.Sprintf("%v: its time was not measured", n))
+		case median(b) > margin*median(a):
+			problems = append(problems, fmt.Sprintf("%v: %.3g times its reference, more than %g times the baseline's %.3g", n, median(b), margin, median(a)))
+		}
+	}
+	for _, n := range now.names() {
+		if before[n] == nil {
+			notes = append(notes, fmt.Sprintf("%v is not in the baseline, which wants an update", n))
+		}
+	}
+	return problems, notes
+}

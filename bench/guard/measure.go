@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// packages are the folders of the main module whose benchmarks are guarded,
+// the first of them the one whose ratios the history keeps.
+var packages = []string{"bench", "stream"}
+
+const (
+	// exactRuns is how often allocations are counted.
+	exactRuns = 2
+	// exactCount is how many operations they are counted over: so many that
+	// what is allocated once is none per operation.
+	exactCount = "100x"
+	// processors is fixed, since what runs at once changes ratios.
+	processors = "2"
+)
+
+// measure builds the benchmarks and runs them: for the allocations, then for
+// the times, a round after the other.
+func (o *options) measure(say func(string)) (results, error) {
+	dir, err := os.MkdirTemp("", "guard")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	say("building")
+	for _, pkg := range packages {
+		cmd := exec.Command("go", "test", "-c", "-o", filepath.Join(dir, pkg), "./"+pkg)
+		cmd.Dir = filepath.Join("..", "..")
+		cmd.Env = append(os.Environ(), "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build the benchmarks of %s: %w\n%s", pkg, err, out)
+		}
+	}
+	var all results
+	for _, pkg := range packages {
+		say("counting allocations in " + pkg)
+		r, err := benchmarks(dir, pkg, []string{"GOGC=off"}, exactCount, exactRuns)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r.only(allocations)...)
+	}
+	for round := range o.rounds {
+		for _, pkg := range packages {
+			r, err := benchmarks(dir, pkg, nil, o.duration.String(), 1)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, r.only(processor).withRatios()...)
+		}
+		say(fmt.Sprintf("round %d of %d", round+1, o.rounds))
+	}
+	return all, nil
+}
+
+// patience is how long the benchmarks of a package may take in all.
+const patience = 10 * time.Minute
+
+// benchmarks runs the benchmarks of a package.
+func benchmarks(dir, pkg string, env []string, benchtime string, count int) (results, error) {
+	cmd := exec.Command(filepath.Join(dir, pkg), "-test.run", "^$", "-test.bench", ".", "-test.benchmem", "-test.benchtime", benchtime,
+		"-test.count", strconv.Itoa(count), "-test.cpu", processors, "-test.timeout", patience.String())
+	cmd.Dir = filepath.Join("..", "..", pkg)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("benchmarks of %s: %w\n%s", pkg, err, out)
+	}
+	return read(bytes.NewReader(out), pkg)
+}
+
+// benchstat prints how the files differ. That it cannot be had is no fault of
+// what was measured.
+func benchstat(before, now string, stdout, stderr io.Writer) {
+	cmd := exec.Command("go", "tool", "benchstat", "-ignore", "goos,goarch,cpu",
+		"-filter", ".unit:("+ratio+" OR "+allocations+")", "baseline="+before, "now="+now)
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(stderr, "guard: benchstat:", err)
+	}
+}
+
+// withRatios are the results with their times' ratios to the reference, which
+// is among them.
+func (all results) withRatios() results {
+	times := all.figures()
+	for _, r := range all {
+		if value, ok := times.ratio(nameOf(r)); ok {
+			r.Values = append(r.Values, benchfmt.Value{Value: value, Unit: ratio})
+		}
+	}
+	return all
+}
