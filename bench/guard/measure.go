@@ -27,6 +27,10 @@ const (
 	processors = "2"
 )
 
+// uncollected keeps the garbage collector from running, unless memory gets
+// scarce. It empties pools, and takes more time the idler the machine is.
+var uncollected = []string{"GOGC=off", "GOMEMLIMIT=1GiB"}
+
 // measure builds the benchmarks and runs them: for the allocations, then for
 // the times, a round after the other.
 func (o *options) measure(say func(string)) (results, error) {
@@ -47,7 +51,7 @@ func (o *options) measure(say func(string)) (results, error) {
 	var all results
 	for _, pkg := range packages {
 		say("counting allocations in " + pkg)
-		r, err := benchmarks(dir, pkg, []string{"GOGC=off"}, exactCount, exactRuns)
+		r, err := benchmarks(dir, pkg, exactCount, exactRuns)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +59,7 @@ func (o *options) measure(say func(string)) (results, error) {
 	}
 	for round := range o.rounds {
 		for _, pkg := range packages {
-			r, err := benchmarks(dir, pkg, nil, o.duration.String(), 1)
+			r, err := benchmarks(dir, pkg, o.duration.String(), 1)
 			if err != nil {
 				return nil, err
 			}
@@ -70,11 +74,11 @@ func (o *options) measure(say func(string)) (results, error) {
 const patience = 10 * time.Minute
 
 // benchmarks runs the benchmarks of a package.
-func benchmarks(dir, pkg string, env []string, benchtime string, count int) (results, error) {
+func benchmarks(dir, pkg, benchtime string, count int) (results, error) {
 	cmd := exec.Command(filepath.Join(dir, pkg), "-test.run", "^$", "-test.bench", ".", "-test.benchmem", "-test.benchtime", benchtime,
 		"-test.count", strconv.Itoa(count), "-test.cpu", processors, "-test.timeout", patience.String())
 	cmd.Dir = filepath.Join("..", "..", pkg)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(os.Environ(), uncollected...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("benchmarks of %s: %w\n%s", pkg, err, out)
