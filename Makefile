@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare bench-guard clients fuzz demo unit schema
+.PHONY: all build check test race bench bench-compare bench-guard clients fuzz demo unit schema dist dist-check
 
 all: check test
 
@@ -50,3 +50,13 @@ unit:
 # What editors complete the configuration file by.
 schema:
 	go run . -schema > deploy/config.schema.json
+
+# What is handed out, into dist/: static binaries, packages, their parts, checksums.
+dist:
+	deploy/dist.sh
+
+# Two builds of the commit give the same bytes, and the package does its work on
+# a system that has nothing else.
+dist-check:
+	deploy/dist.sh -prove
+	deploy/test-package.sh

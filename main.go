@@ -163,8 +163,14 @@ func listenAdmin(addr string, h http.Handler) (*http.Server, error) {
 	return srv, nil
 }
 
-// buildVersion is the version that the Go tool recorded.
+// release is the version that deploy/dist.sh builds; empty in other builds.
+var release string
+
+// buildVersion is the release, or the version that the Go tool recorded.
 func buildVersion() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "development"
