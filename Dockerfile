@@ -12,7 +12,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -buildid= -X main.version=$VERSION" -o /gemini-resilient-proxy .
+    -ldflags "-s -w -buildid= -X main.release=$VERSION" -o /gemini-resilient-proxy .
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /gemini-resilient-proxy /usr/bin/gemini-resilient-proxy
