@@ -142,6 +142,10 @@ func (m *metrics) prime(groups []string) {
 		m.keysEjected.WithLabelValues(g)
 		m.keysParked.WithLabelValues(g)
 		m.fallbacks.WithLabelValues(g)
+		m.callEnds.WithLabelValues(g)
+		for _, reason := range []string{routing.ReasonFailures, routing.ReasonAttempts, routing.ReasonRetryAfter, routing.ReasonDeadline, routing.ReasonBudget} {
+			m.gaveUp.WithLabelValues(g, reason)
+		}
 		for _, o := range routing.Outcomes() {
 			if o.Interruption() {
 				m.interruptions.WithLabelValues(g, o.String())
