@@ -40,8 +40,6 @@ const (
 	faultCuts // most streams break
 )
 
-var faultNames = [...]string{"well", "no connection", "503", "silence", "cuts"}
-
 // outage is a time in which a target fails.
 type outage struct {
 	from, to time.Duration

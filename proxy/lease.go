@@ -44,7 +44,7 @@ func (e *exchange) borrow(now time.Time) (wait time.Duration, err error) {
 		avoid, key = e.failed.target, e.failed.key
 	}
 	if other := home.fallback; other != nil && e.failed.again > 1 && !home.hasOther(now, avoid) {
-		if wait, err = e.borrowFrom(other, now, routing.NoTarget, routing.NoKey); err == nil {
+		if _, err := e.borrowFrom(other, now, routing.NoTarget, routing.NoKey); err == nil {
 			return 0, nil
 		}
 	}

@@ -41,8 +41,9 @@ func (f surface) request(body string) string {
 func (f surface) continued(original, body string) (string, error) {
 	if f.wrapped {
 		before, after, _ := strings.Cut(f.request("|"), "|")
-		inner, ok := strings.CutPrefix(body, before)
-		if inner, ok = strings.CutSuffix(inner, after); !ok {
+		inner, begins := strings.CutPrefix(body, before)
+		inner, ends := strings.CutSuffix(inner, after)
+		if !begins || !ends {
 			return "", fmt.Errorf("the wrapper is not in %s", body)
 		}
 		body = inner
