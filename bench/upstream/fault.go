@@ -128,7 +128,11 @@ func torn(last func(rune) bool) func(course) Script {
 	return func(c course) Script {
 		next := c.rest[len(c.half()):]
 		at := strings.IndexFunc(next, last)
-		_, size := utf8.DecodeRuneInString(next[max(at, 0):])
+		if at < 0 {
+			// Nothing is left to tear.
+			return once(Cut())(c)
+		}
+		_, size := utf8.DecodeRuneInString(next[at:])
 		return once(Torn(next[:at+size]), Cut())(c)
 	}
 }
