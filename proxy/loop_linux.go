@@ -149,9 +149,12 @@ func (l *loop) collect(n int) []readyRide {
 	got := ready[:0]
 	for _, r := range ready {
 		// An event may be about a stream that has left, or has left and come
-		// back: it then finds nothing to read.
+		// back: it then finds nothing to read. While another loop finds that out
+		// the stream is taken, and its edge must not be lost.
 		if r.acquire() {
 			got = append(got, r)
+		} else if r.state.Load() != rideOff {
+			l.again = append(l.again, r.ride)
 		}
 	}
 	for _, r := range got {
@@ -247,8 +250,8 @@ func (l *loop) sweep(now time.Time) {
 }
 
 // board gives a stream to the loop, whose goroutine then waits for r.wake;
-// until that comes nothing of the stream is its own, and the descriptor must stay open.
-// False: the loop cannot have it.
+// until that comes nothing of the stream is its own, and the descriptor must
+// stay open. False: the loop cannot have it.
 func (l *loop) board(r *ride) bool {
 	r.loop, r.broken, r.expired = l, false, time.Time{}
 	r.last = time.Now()
