@@ -128,26 +128,8 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 // the client has been told so.
 func (s *Server) prepare(ctx *fasthttp.RequestCtx, e *exchange) *healer {
 	e.record.kind = kindHeal
-	body, length := requestStream(ctx)
-	limit := int64(e.st.maxBody)
-	if int64(length) > limit {
-		e.refuseBody(ctx, errTooLarge, limit)
-		return nil
-	}
-	buf := getBuffer()
-	var more bool
-	var err error
-	if buf.B, more, err = e.readBody(buf.B, body, length, limit); err == nil && more {
-		err = errTooLarge
-	}
-	if err != nil {
-		putBuffer(buf)
-		e.refuseBody(ctx, err, limit)
-		return nil
-	}
-	if r := e.arrive(ctx.Host(), buf.B); r != nil {
-		putBuffer(buf)
-		e.refuse(ctx, r)
+	buf := e.holdBody(ctx)
+	if buf == nil {
 		return nil
 	}
 	e.deadline = e.started.Add(e.cfg.StreamDeadline)

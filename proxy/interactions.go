@@ -100,29 +100,6 @@ func (s *Server) interact(ctx *fasthttp.RequestCtx, e *exchange) {
 	r.open(ctx)
 }
 
-// holdBody reads the whole request body and finds the request's route. It
-// returns nil when the request has been answered.
-func (e *exchange) holdBody(ctx *fasthttp.RequestCtx) *buffer {
-	body, length := requestStream(ctx)
-	limit := int64(e.st.maxBody)
-	buf := getBuffer()
-	more, err := false, errTooLarge
-	if int64(length) <= limit {
-		if buf.B, more, err = e.readBody(buf.B, body, length, limit); err == nil && more {
-			err = errTooLarge
-		}
-	}
-	if err != nil {
-		e.refuseBody(ctx, err, limit)
-	} else if r := e.arrive(ctx.Host(), buf.B); r != nil {
-		e.refuse(ctx, r)
-	} else {
-		return buf
-	}
-	putBuffer(buf)
-	return nil
-}
-
 func (r *resumer) releaseOnPanic() {
 	if p := recover(); p != nil {
 		r.attempt.close()

@@ -51,16 +51,23 @@ func (p *poller) read(b []byte) (int, error) {
 // writeNow writes to fd, which is held, what the peer takes at once, and
 // returns how much that was. An error shows in the next write.
 func writeNow(fd uintptr, b []byte) int {
-	for done := 0; ; {
+	n, _ := writeSome(fd, b)
+	return n
+}
+
+// writeSome writes b, which is not empty, as far as that goes without waiting.
+// With less than all of it comes the reason, EAGAIN when the peer takes no more
+// for now.
+func writeSome(fd uintptr, b []byte) (done int, errno syscall.Errno) {
+	for done < len(b) {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&b[done])), uintptr(len(b)-done))
-		switch {
-		case errno == syscall.EINTR:
-			continue
-		case errno != 0:
-			return done
-		}
-		if done += int(n); done == len(b) {
-			return done
+		switch errno {
+		case 0:
+			done += int(n)
+		case syscall.EINTR:
+		default:
+			return done, errno
 		}
 	}
+	return done, 0
 }

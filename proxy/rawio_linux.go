@@ -124,20 +124,12 @@ func (r *rawIO) Write(p []byte) (int, error) {
 
 // tryWrite writes what the peer takes; false waits until it takes more.
 func (r *rawIO) tryWrite(fd uintptr) bool {
-	for r.writeN < len(r.writeBuf) {
-		rest := r.writeBuf[r.writeN:]
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&rest[0])), uintptr(len(rest)))
-		switch errno {
-		case 0:
-			r.writeN += int(n)
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return false
-		default:
-			r.writeErr = errno
-			return true
-		}
+	n, errno := writeSome(fd, r.writeBuf[r.writeN:])
+	r.writeN += n
+	if errno == syscall.EAGAIN {
+		return false
 	}
+	r.writeErr = errno
 	return true
 }
 
