@@ -26,7 +26,7 @@ func appendHistory(file string, now results, at time.Time) error {
 	ratios := now.figures()
 	var measured []string
 	for _, n := range ratios.names() {
-		if values := ratios[n][ratio]; len(values) > 0 && n.pkg == packages[0] {
+		if values := ratios[n][ratio]; len(values) > 0 && n.pkg == packages[0].dir {
 			measured = append(measured, n.own)
 			line[n.own] = fmt.Sprintf("%.3f", median(values))
 		}
