@@ -3,6 +3,7 @@
 //
 //	make bench-guard                        # compares, and notes the ratios in the history
 //	make bench-guard GUARD=-update          # makes what is there now the baseline
+//	make bench-guard GUARD="-rounds 0"      # allocations alone, half a minute
 //	cd bench/guard && go run . -h
 //
 // Two things are compared with bench/testdata/baseline.txt, which is in the Go

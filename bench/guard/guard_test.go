@@ -61,6 +61,19 @@ func TestCompare(t *testing.T) {
 	f(1.3, allocs0, "BenchmarkA/proxy 100 1 allocs/op", "1 allocations")
 }
 
+// Without rounds there are no times, which are then not missed; allocations
+// are compared all the same.
+func TestCompareAllocationsAlone(t *testing.T) {
+	before := made(t, "BenchmarkA-2 1 3 allocs/op", "BenchmarkA-2 1 2 ratio").figures()
+	before.without(ratio)
+	if problems, _ := compare(before, made(t, "BenchmarkA-2 1 3 allocs/op").figures(), 1.3); len(problems) > 0 {
+		t.Errorf("%q", problems)
+	}
+	if problems, _ := compare(before, made(t, "BenchmarkA-2 1 4 allocs/op").figures(), 1.3); len(problems) != 1 {
+		t.Errorf("%q, want one", problems)
+	}
+}
+
 func TestCompareNotesWhatIsNew(t *testing.T) {
 	problems, notes := compare(made(t, "BenchmarkA-2 1 3 allocs/op").figures(), made(t, "BenchmarkA-2 1 2 allocs/op", "BenchmarkB-2 1 1 allocs/op").figures(), 1.3)
 	if len(problems) > 0 || len(notes) != 2 || !strings.Contains(notes[0], "fewer") || !strings.Contains(notes[1], "bench.B is not in the baseline") {
@@ -179,7 +192,9 @@ func TestOptions(t *testing.T) {
 	}
 	f(true)
 	f(true, "-rounds", "3", "-margin", "2", "-history", "", "-update")
-	f(false, "-rounds", "0")
+	f(true, "-rounds", "0")
+	f(false, "-rounds", "-1")
+	f(false, "-rounds", "0", "-update")
 	f(false, "-margin", "0.5")
 	f(false, "-duration", "0s")
 	f(false, "more")

@@ -28,7 +28,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	o := new(options)
 	fs := flag.NewFlagSet("guard", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.IntVar(&o.rounds, "rounds", 7, "rounds in which times are measured")
+	fs.IntVar(&o.rounds, "rounds", 7, "rounds in which times are measured; 0 compares allocations alone")
 	fs.DurationVar(&o.duration, "duration", 100*time.Millisecond, "how long a benchmark runs in a round")
 	fs.Float64Var(&o.margin, "margin", 1.3, "how many times the baseline's ratio is too much")
 	fs.BoolVar(&o.update, "update", false, "make this run the baseline")
@@ -39,8 +39,13 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.rounds < 1 || o.duration <= 0 || o.margin < 1 || fs.NArg() > 0 {
-		err = errors.New("-rounds and -duration must be positive, -margin 1 or more, and there are no arguments but flags")
+	switch {
+	case o.rounds < 0 || o.duration <= 0 || o.margin < 1 || fs.NArg() > 0:
+		err = errors.New("-rounds must not be negative, -duration positive, -margin 1 or more, and there are no arguments but flags")
+	case o.rounds == 0 && o.update:
+		err = errors.New("a baseline needs -rounds")
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "guard:", err)
 	}
 	return o, err
@@ -80,7 +85,7 @@ func (o *options) guard(stdout, stderr io.Writer) error {
 	if err := now.writeFile(o.out); err != nil {
 		return err
 	}
-	if o.history != "" {
+	if o.history != "" && o.rounds > 0 {
 		if err := appendHistory(o.history, now, time.Now()); err != nil {
 			return err
 		}
@@ -93,7 +98,11 @@ func (o *options) guard(stdout, stderr io.Writer) error {
 		return err
 	}
 	benchstat(o.baseline, o.out, stdout, stderr)
-	problems, notes := compare(before.figures(), now.figures(), o.margin)
+	then := before.figures()
+	if o.rounds == 0 {
+		then.without(ratio)
+	}
+	problems, notes := compare(then, now.figures(), o.margin)
 	for _, n := range notes {
 		fmt.Fprintln(stdout, "note:", n)
 	}
@@ -103,6 +112,9 @@ func (o *options) guard(stdout, stderr io.Writer) error {
 	if len(problems) > 0 {
 		return errDearer
 	}
-	fmt.Fprintf(stdout, "no more allocations than the baseline, no ratio above %g times the baseline's\n", o.margin)
+	fmt.Fprintln(stdout, "no more allocations than the baseline")
+	if o.rounds > 0 {
+		fmt.Fprintf(stdout, "no ratio above %g times the baseline's\n", o.margin)
+	}
 	return nil
 }

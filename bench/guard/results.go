@@ -126,6 +126,13 @@ func (all results) figures() figures {
 	return f
 }
 
+// without forgets what has this unit.
+func (f figures) without(unit string) {
+	for _, values := range f {
+		delete(values, unit)
+	}
+}
+
 // names are the benchmarks in order.
 func (f figures) names() []name {
 	var all []name
