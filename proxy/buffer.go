@@ -20,6 +20,30 @@ func putBuffer(b *buffer) {
 	}
 }
 
+// fastFrame is the capacity in bytes that a frame for what a fast inbox holds
+// has from the beginning.
+const fastFrame = fastInbox + 8<<10
+
+var fastFrames = sync.Pool{New: func() any { return &buffer{B: make([]byte, 0, fastFrame)} }}
+
+// getFrame returns the memory of a frame, for a stream that comes fast or not.
+func getFrame(fast bool) *buffer {
+	if fast {
+		return fastFrames.Get().(*buffer)
+	}
+	return getBuffer()
+}
+
+// putFrame gives the memory of a frame back.
+func putFrame(b *buffer) {
+	if n := cap(b.B); n < fastFrame || n > maxPooled {
+		putBuffer(b)
+		return
+	}
+	b.B = b.B[:0]
+	fastFrames.Put(b)
+}
+
 // copyBuffer is a pooled slice for bodies that pass through.
 type copyBuffer [32 << 10]byte
 

@@ -45,6 +45,7 @@ func (d *dechunker) decode(b []byte) (n, rest int, err error) {
 			i += m
 			if d.left -= int64(m); d.left == 0 {
 				d.state = chunkDataCR
+				i += d.between(b[i:])
 			}
 			continue
 		}
@@ -57,6 +58,43 @@ func (d *dechunker) decode(b []byte) (n, rest int, err error) {
 		i++
 	}
 	return n, 0, nil
+}
+
+// between is a fast path for what stands between the data of two chunks, when
+// it is all there and as nearly everybody writes it: CR LF, the digits, CR LF.
+// It returns the length of what it took, zero when it left all to step.
+func (d *dechunker) between(b []byte) int {
+	const digits = 7
+	if len(b) < 2 || b[0] != '\r' || b[1] != '\n' {
+		return 0
+	}
+	size := int64(0)
+	for i := 2; i < min(len(b)-1, 2+digits+1); i++ {
+		c := b[i]
+		if v := hexValue(c); v >= 0 {
+			size = size<<4 | v
+			continue
+		}
+		if c != '\r' || b[i+1] != '\n' || size == 0 {
+			break
+		}
+		d.state, d.left = chunkData, size
+		return i + 2
+	}
+	return 0
+}
+
+// hexValue returns what a hexadecimal digit stands for, -1 for what is none.
+func hexValue(c byte) int64 {
+	switch {
+	case c >= '0' && c <= '9':
+		return int64(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int64(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int64(c-'A') + 10
+	}
+	return -1
 }
 
 // finished tells that the whole body has been seen, its last CR LF included.
@@ -111,16 +149,7 @@ func (d *dechunker) grow() error {
 }
 
 func (d *dechunker) size(c byte) error {
-	v := int64(-1)
-	switch {
-	case c >= '0' && c <= '9':
-		v = int64(c - '0')
-	case c >= 'a' && c <= 'f':
-		v = int64(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		v = int64(c-'A') + 10
-	}
-	if v >= 0 {
+	if v := hexValue(c); v >= 0 {
 		if d.digits++; d.digits > 15 {
 			return errChunking
 		}

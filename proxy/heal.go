@@ -311,6 +311,7 @@ func (h *healer) release() {
 	putBuffer(h.body)
 	h.in.reset()
 	h.dropFrame()
+	h.splice.Release()
 	early, cont := h.early[:0], h.continuation[:0]
 	if cap(cont) > maxPooled {
 		cont = nil

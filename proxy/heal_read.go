@@ -100,7 +100,7 @@ func (h *healer) giveBack() {
 // frame makes sure that there is a frame to append to.
 func (h *healer) frame() {
 	if h.out == nil {
-		h.outMem = getBuffer()
+		h.outMem = getFrame(h.in.fast)
 		h.out = emptyFrame(h.outMem.B)
 	}
 }
@@ -109,7 +109,7 @@ func (h *healer) frame() {
 func (h *healer) dropFrame() {
 	if h.outMem != nil {
 		h.outMem.B = h.out
-		putBuffer(h.outMem)
+		putFrame(h.outMem)
 		h.out, h.outMem = nil, nil
 	}
 }

@@ -131,7 +131,8 @@ func (h *healer) ready(ended bool) next {
 	return nextWait
 }
 
-// receive reads and takes events until there is nothing more to be had now.
+// receive reads and takes events until there is nothing more to be had now, or
+// enough for one write.
 func (h *healer) receive() (stay bool) {
 	b := &h.attempt.body
 	for !h.tooLarge() && h.in.room() {
@@ -148,6 +149,9 @@ func (h *healer) receive() (stay bool) {
 		if err != nil {
 			h.rode = err
 			return false
+		}
+		if len(h.out) >= fastInbox/2 && b.conn.spaced != nil {
+			return true
 		}
 	}
 	return false

@@ -134,6 +134,29 @@ func BenchmarkSplice(b *testing.B) {
 	}
 }
 
+// BenchmarkSpliceUnlike is BenchmarkSplice for events that are not like the one
+// before, which are all parsed.
+func BenchmarkSpliceUnlike(b *testing.B) {
+	for _, s := range sizes {
+		b.Run(s.name, func(b *testing.B) {
+			payloads := [][]byte{[]byte(event(s.text)), []byte(with(say(s.text), firstNames))}
+			b.ReportAllocs()
+			b.SetBytes(int64(len(payloads[0])))
+			var sp Splice
+			var out []byte
+			i := 0
+			defer measureCPU(b)()
+			for b.Loop() {
+				if sp.transcript.Len() == 0 || sp.transcript.Len() > 1<<20 {
+					sp.Reset(Form{}, retriedReasons, 4<<20)
+				}
+				i++
+				out, _ = sp.Take(out[:0], Event{Data: payloads[i&1]})
+			}
+		})
+	}
+}
+
 func BenchmarkAppendEvent(b *testing.B) {
 	run := func(name, payload string) {
 		b.Run(name, func(b *testing.B) {

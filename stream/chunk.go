@@ -57,6 +57,8 @@ type Chunk struct {
 	usage      span // the object
 	responseID span // with quotes
 	version    span // with quotes
+	text       span // the inside of the last part's text
+	texts      int  // parts with text
 	token      span // candidates[0].continuationToken, with quotes
 	offsets    bool // a candidate has metadata with offsets into the text
 	body       int  // offset of the response's first byte
@@ -316,6 +318,8 @@ func (p *chunkParser) parts(v int) int {
 		p.c.Kinds |= pt.kinds
 		if pt.kinds&Text != 0 {
 			p.text = append(p.text, pt.text.of(p.b)...)
+			p.c.text = pt.text
+			p.c.texts++
 		}
 		i, some = nextItem(p.b, i, ']')
 	}

@@ -55,6 +55,20 @@ func (f Form) append(dst, payload []byte) []byte {
 	return append(appendElement(dst, payload), '\n')
 }
 
+// appendSafe is append for a payload of which isSafe is known.
+func (f Form) appendSafe(dst, payload []byte) []byte {
+	switch f.Framing {
+	case SSE, Document:
+		dst = append(append(dst, dataField...), payload...)
+		return append(dst, eventEnd...)
+	case Lines:
+		dst = append(append(dst, dataField...), payload...)
+		return append(dst, linesEnd...)
+	}
+	dst = append(append(dst, between...), payload...)
+	return append(dst, '\n')
+}
+
 // AppendErrorBody appends the body of an answer that is an error and nothing
 // else. text is the error object; where an array was asked for, the API makes
 // it the only element of one.

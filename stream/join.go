@@ -40,6 +40,10 @@ type joining struct {
 	doc    *documentEnd // in JSON mode
 }
 
+// maxKept is the capacity in bytes above which a buffer is not kept for the
+// next answer.
+const maxKept = 256 << 10
+
 func (j *join) reset() {
 	if cap(j.whole)+cap(j.sw.want)+cap(j.queue) > maxKept {
 		*j = join{}

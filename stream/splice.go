@@ -16,6 +16,7 @@ type Splice struct {
 	transcript Transcript
 	tally      tally
 	join       join
+	mold       mold // of the event before, when it was nothing but text on a first attempt
 	openAI     openAIState
 	splicing
 }
@@ -72,11 +73,16 @@ func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 	s.transcript.Reset(maxTranscript)
 	s.join.reset()
 	s.openAI.reset()
+	s.mold.forget()
 	s.splicing = splicing{}
 	s.form, s.reasons, s.chunk.Dialect = form, reasons, form.Dialect
 	s.held, s.responseID, s.version, s.token, s.doubt = held, id, version, token, doubt
 	s.attempt.usage = noUsage
 }
+
+// Release gives the memory of the text back before the Splice is put aside. It
+// must be Reset before it is used again.
+func (s *Splice) Release() { s.transcript.release() }
 
 // NextAttempt says that the events that follow come from another attempt.
 func (s *Splice) NextAttempt() {
@@ -89,6 +95,7 @@ func (s *Splice) NextAttempt() {
 		s.spent += s.attemptTokens()
 	}
 	s.join.reset()
+	s.mold.forget()
 	s.chunk.openAI.thinking = false
 	*a = attemptState{
 		spliced: s.any,
@@ -112,10 +119,19 @@ func (s *Splice) attemptTokens() int64 {
 // what the event means for the attempt; after any verdict but More the
 // attempt is over.
 func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
+	// Fast path.
+	if len(s.mold.payload) > 0 {
+		if out, ok := s.deliverSame(dst, ev.Data); ok {
+			return out, More
+		}
+		s.mold.forget()
+	}
 	c := &s.chunk
 	if s.form.Framing == Lines && (s.openAI.done || string(ev.Data) == openAIDone) {
 		return s.takeDone(dst)
 	}
+	// Its text is no longer than itself, and that of large events is short.
+	s.transcript.reserve(min(len(ev.Data), maxMold))
 	text, ok := c.Parse(ev.Data, s.transcript.raw)
 	if !ok {
 		if v := s.unreadable(ev); v != More {
@@ -147,7 +163,30 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	case s.join.limits():
 		return s.deliverCut(dst, text, 0)
 	}
-	return s.deliver(dst, text), More
+	dst = s.deliver(dst, text)
+	if a := &s.attempt; !a.spliced && !a.finished && !a.policy && c.Dialect != OpenAI {
+		s.mold.learn(c)
+	}
+	return dst, More
+}
+
+// deliverSame does what Take does with an event that differs from the one
+// before it in its text and its counts only. ok is false when payload is not
+// such an event; nothing has happened then that parsing it would not undo.
+func (s *Splice) deliverSame(dst, payload []byte) (out []byte, ok bool) {
+	a := &s.attempt
+	u := a.usage
+	text, ok := s.mold.fit(payload, &u)
+	if !ok {
+		return dst, false
+	}
+	a.events++
+	if a.usage = u; u.Prompt >= 0 {
+		s.tally.prompt = u.Prompt
+	}
+	s.transcript.reserve(text.to - text.from)
+	s.transcript.set(append(s.transcript.raw, text.of(payload)...))
+	return s.form.appendSafe(dst, payload), true
 }
 
 // finishedBadly holds back an event whose finish is retried, after what was

@@ -10,21 +10,41 @@ import "unicode/utf8"
 // that was cut in two between events is whole again here.
 type Transcript struct {
 	raw  []byte
+	mem  *block // where raw lies, or lay before it outgrew all blocks
 	max  int
 	full bool
 }
 
-// maxKept is the capacity above which a transcript's buffer is not kept for
-// the next answer.
-const maxKept = 256 << 10
-
-// Reset empties the transcript and bounds it to max bytes, escapes included.
+// Reset empties the transcript, gives its memory back and bounds it to max
+// bytes, escapes included.
 func (t *Transcript) Reset(max int) {
-	raw := t.raw[:0]
-	if cap(raw) > maxKept {
-		raw = nil
+	t.release()
+	*t = Transcript{max: max}
+}
+
+// release gives the memory back.
+func (t *Transcript) release() {
+	t.raw = nil
+	if t.mem != nil {
+		t.mem.giveBack()
+		t.mem = nil
 	}
-	*t = Transcript{raw: raw, max: max}
+}
+
+// reserve makes room for n more bytes, if blocks are large enough for them.
+// Without it, appending to raw makes the room.
+func (t *Transcript) reserve(n int) {
+	// Fast path.
+	if cap(t.raw)-len(t.raw) >= n {
+		return
+	}
+	mem := getBlock(len(t.raw) + n)
+	if mem == nil {
+		return
+	}
+	raw := append(mem.b[:0], t.raw...)
+	t.release()
+	t.raw, t.mem = raw, mem
 }
 
 // Len returns the length in bytes, escapes included.
@@ -47,7 +67,8 @@ func (t *Transcript) set(raw []byte) {
 	case t.full:
 		t.raw = raw[:0]
 	case len(raw) > t.max:
-		t.raw, t.full = nil, true
+		t.release()
+		t.full = true
 	default:
 		t.raw = raw
 	}

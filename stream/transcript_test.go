@@ -1,7 +1,7 @@
 package stream
 
 import (
-	"strings"
+	"bytes"
 	"testing"
 )
 
@@ -50,18 +50,45 @@ func TestTranscriptThatOverflowsIsGoneAndTheStreamGoesOn(t *testing.T) {
 	}
 }
 
-func TestTranscriptResetGivesALargeBufferBack(t *testing.T) {
-	p := newPlayer()
-	p.play(t, sse(say(strings.Repeat("x", maxKept+1))))
-	p.s.Reset(Form{}, retriedReasons, 1<<20)
-	if p.s.Transcript().raw != nil {
-		t.Error("kept")
+func TestTranscriptGrowsThroughItsBlocks(t *testing.T) {
+	var tr Transcript
+	tr.Reset(8 << 20)
+	var want []byte
+	for size := 1; len(want) < 4<<20; size *= 3 {
+		text := bytes.Repeat([]byte{byte('a' + size%26)}, size)
+		tr.reserve(len(text))
+		if room := cap(tr.raw) - len(tr.raw); len(want)+size <= 1<<lastBlock && room < size {
+			t.Fatalf("room for %d of %d bytes", room, size)
+		}
+		tr.set(append(tr.raw, text...))
+		if want = append(want, text...); !bytes.Equal(tr.Raw(), want) {
+			t.Fatalf("not the same after %d bytes", len(want))
+		}
 	}
-	p.play(t, sse(say("small")))
-	p.s.Reset(Form{}, retriedReasons, 1<<20)
-	if p.s.Transcript().raw == nil {
-		t.Error("a small buffer was dropped")
+	tr.Reset(1)
+	if tr.raw != nil || tr.mem != nil {
+		t.Error("memory was kept")
 	}
+}
+
+// What an overflow leaves must not be somebody else's memory.
+func TestTranscriptGivesItsBlockBackOnce(t *testing.T) {
+	var tr Transcript
+	tr.Reset(2000)
+	add := func(n int) {
+		tr.reserve(n)
+		tr.set(append(tr.raw, make([]byte, n)...))
+	}
+	add(1500)
+	add(1500)
+	if !tr.full || tr.mem != nil || tr.raw != nil {
+		t.Fatalf("full %t, memory %v", tr.full, tr.mem)
+	}
+	add(10)
+	if tr.Len() != 0 {
+		t.Errorf("%d bytes", tr.Len())
+	}
+	tr.Reset(10)
 }
 
 func TestEstimateCountsCharactersNotEscapes(t *testing.T) {
