@@ -101,6 +101,7 @@ var healers = sync.Pool{New: func() any { return newPooledHealer() }}
 
 func newPooledHealer() *healer {
 	h := &healer{attempt: &attempt{}, last: &response{}}
+	h.splice.UseMemory(textMemory{})
 	h.holdUpstream, h.holdClient = h.carried, h.carriedBoth
 	h.ride = &ride{rider: h, wake: make(chan struct{}, 1)}
 	return h

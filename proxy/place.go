@@ -73,10 +73,18 @@ func (e *exchange) arrive(host, body []byte) *refusal {
 		return bodyRefusal(errTooLarge, int64(e.cfg.MaxBodyBytes))
 	}
 	if f, ok := e.form(); ok && f.Dialect != stream.Native && (e.group.keys != nil || e.group.models != nil) {
-		r, _ := stream.ParseRequest(f.Dialect, body)
-		e.asked = stream.BodyModel(r.Model)
+		e.readModel(f.Dialect, body)
 	}
 	return e.enter()
+}
+
+// readModel notes the model that the body names. It is not part of arrive,
+// whose stack all requests need.
+//
+//go:noinline
+func (e *exchange) readModel(d stream.Dialect, body []byte) {
+	r, _ := stream.ParseRequest(d, body)
+	e.asked = stream.BodyModel(r.Model)
 }
 
 // enter lets the request run when it is its turn, at once as a rule.
