@@ -101,16 +101,6 @@ func (s *Splice) NextAttempt() {
 	}
 }
 
-// attemptTokens returns what the attempt spent of the output budget: by its
-// own usage, else estimated.
-func (s *Splice) attemptTokens() int64 {
-	u := s.attempt.usage
-	if u.Candidates >= 0 {
-		return u.Candidates + max(u.Thoughts, 0)
-	}
-	return estimateTokens(s.transcript.raw[min(s.attempt.from, s.transcript.Len()):])
-}
-
 // Take takes one event. It appends what the client may see to dst and says
 // what the event means for the attempt; after any verdict but More the
 // attempt is over.

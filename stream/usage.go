@@ -219,3 +219,13 @@ func appendRaw(dst []byte, name string, value []byte) []byte {
 	dst = append(dst, `": `...)
 	return append(dst, value...)
 }
+
+// attemptTokens returns what the attempt spent of the output budget: by its
+// own usage, else estimated.
+func (s *Splice) attemptTokens() int64 {
+	u := s.attempt.usage
+	if u.Candidates >= 0 {
+		return u.Candidates + max(u.Thoughts, 0)
+	}
+	return estimateTokens(s.transcript.raw[min(s.attempt.from, s.transcript.Len()):])
+}
