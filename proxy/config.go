@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"gemini-resilient-proxy/routing"
 )
 
 // Config holds every setting of the proxy, one field each. DefaultConfig and
@@ -89,6 +91,9 @@ type Config struct {
 	MaxStreams   int
 	MaxQueue     int
 	QueueTimeout time.Duration
+
+	// RedisURL is the server over which replicas share limits; empty for none.
+	RedisURL routing.Secret
 
 	// RetryFinishReasons are the finish reasons treated as interruptions.
 	RetryFinishReasons []string

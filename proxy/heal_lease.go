@@ -119,6 +119,7 @@ func (e *exchange) afford(begun bool) (bool, error) {
 	now := time.Now()
 	until := earlier(now.Add(e.group.policy.RetryAfterMax), e.deadline)
 	for !e.group.budget.Withdraw(now) {
+		e.s.share.soon()
 		if !begun || !now.Before(until) {
 			return false, nil
 		}

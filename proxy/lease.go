@@ -69,6 +69,7 @@ func (e *exchange) borrowFrom(g *group, now time.Time, avoid, avoidKey int) (wai
 	key := routing.NoKey
 	if e.usesKeys(g) {
 		if key, wait = g.keys.Acquire(now, e.modelFor(g), avoidKey); key == routing.NoKey {
+			e.s.share.soon()
 			return wait, errParked
 		}
 	}
@@ -222,6 +223,7 @@ func (e *exchange) blameKey(status int, f stream.Failure, told time.Duration, ha
 	default:
 		return false
 	}
+	e.s.share.tell()
 	return true
 }
 

@@ -59,6 +59,7 @@ func (e *exchange) authorize(now time.Time) *refusal {
 	}
 	if wait := c.Start(now); wait > 0 {
 		e.s.metrics.refused.WithLabelValues("rate").Inc()
+		e.s.share.soon()
 		return &refusal{429, fmt.Sprintf("the client may begin %d requests a minute", c.PerMinute), wait}
 	}
 	return nil

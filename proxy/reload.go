@@ -25,7 +25,7 @@ type reloader struct {
 // fixed are the settings that only a restart changes.
 var fixed = []string{
 	"LISTEN_ADDR", "ADMIN_ADDR", "CLIENT_HEADER_TIMEOUT", "CLIENT_STALL_TIMEOUT", "MAX_HEADER_BYTES",
-	"DRAIN_TIMEOUT", "CORS_ALLOW_ORIGIN", "DEBUG_MODE", "LOG_FORMAT", "ACCESS_LOG",
+	"DRAIN_TIMEOUT", "CORS_ALLOW_ORIGIN", "DEBUG_MODE", "LOG_FORMAT", "ACCESS_LOG", "REDIS_URL",
 }
 
 // SetSource says how the configuration is loaded again by Reload. It is called

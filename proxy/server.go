@@ -29,6 +29,7 @@ type Server struct {
 	memory  routing.Watermark
 	reloads reloader
 	watcher *watcher
+	share   *sharer // nil: no replicas
 	loops   loops
 	cors    cors
 	log     *slog.Logger
@@ -68,11 +69,15 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics.watchQueue(s.gate)
 	s.metrics.reloaded(nil)
 	s.reloads.at = time.Now()
+	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, log, s.metrics); err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
 	go s.watchMemory()
 	s.http = s.newHTTP()
 	if s.loops, err = openLoops(s.panicked); err != nil {
 		return nil, fmt.Errorf("wait for upstreams: %w", err)
 	}
+	go s.share.run(s.stop)
 	return s, nil
 }
 
