@@ -9,20 +9,30 @@ import (
 	"gemini-resilient-proxy/routing"
 )
 
-var errRedisURL = errors.New("must be redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH; or empty")
+var errRedisURL = errors.New("must be redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH; or off")
+
+// noRedis is what one writes for no server.
+const noRedis = "off"
 
 // redisCodec takes what go-redis takes.
 var redisCodec = codec{
 	parse: func(c *Config, text string) error {
-		if text != "" {
-			if _, err := redis.ParseURL(text); err != nil {
-				return errRedisURL
-			}
+		if text == "" || text == noRedis {
+			c.RedisURL = nil
+			return nil
+		}
+		if _, err := redis.ParseURL(text); err != nil {
+			return errRedisURL
 		}
 		c.RedisURL = routing.Secret(text)
 		return nil
 	},
-	format: func(c *Config) string { return string([]byte(c.RedisURL)) },
+	format: func(c *Config) string {
+		if len(c.RedisURL) == 0 {
+			return noRedis
+		}
+		return string([]byte(c.RedisURL))
+	},
 }
 
 // shareMetrics tell how replicas get on with each other.

@@ -276,7 +276,7 @@ func TestSharerSurvivesNonsense(t *testing.T) {
 
 // REDIS_URL is taken as go-redis takes it, and never shown.
 func TestRedisURL(t *testing.T) {
-	for _, good := range []string{"", "redis://127.0.0.1:6379", "rediss://u:CANARY@h:1/2", "unix:///run/valkey.sock"} {
+	for _, good := range []string{"off", "redis://127.0.0.1:6379", "rediss://u:CANARY@h:1/2", "unix:///run/valkey.sock"} {
 		c := DefaultConfig()
 		if err := redisCodec.parse(&c, good); err != nil || redisCodec.format(&c) != good {
 			t.Errorf("%q: %v", good, err)
