@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -53,13 +57,14 @@ func (r *redisServer) start() {
 	r.t.Helper()
 	if r.bin == "" {
 		r.mini = miniredis.NewMiniRedis()
+		r.mini.RequireAuth(redisPassword)
 		if err := r.mini.StartAddr(r.addr); err != nil {
 			r.t.Fatal(err)
 		}
 		return
 	}
 	_, port, _ := net.SplitHostPort(r.addr)
-	r.cmd = exec.Command(r.bin, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", r.t.TempDir())
+	r.cmd = exec.Command(r.bin, "--port", port, "--bind", "127.0.0.1", "--requirepass", redisPassword, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir())
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -89,6 +94,12 @@ func (r *redisServer) stop() {
 func (r *redisServer) freeze() { r.cmd.Process.Signal(syscall.SIGSTOP) }
 func (r *redisServer) thaw()   { r.cmd.Process.Signal(syscall.SIGCONT) }
 
+// url is what a replica is told.
+func (r *redisServer) url() string { return "REDIS_URL=redis://:" + redisPassword + "@" + r.addr }
+
+// redisPassword must not be seen anywhere.
+const redisPassword = "CANARY-password"
+
 // page gets a page of the admin listener.
 func (s *service) page(path string) string {
 	c := s.dial(s.admin)
@@ -107,8 +118,8 @@ func (s *service) shows(path, text string) {
 	}
 }
 
-// Three replicas on one server: what one learns of a key, all know; and nobody
-// notices when the server is stopped, silent, and back.
+// Three replicas on one server: what one learns of a key or a target, all know;
+// and nobody notices when the server is stopped, silent, and back.
 func TestReplicasShareAServer(t *testing.T) {
 	server := newRedisServer(t)
 	up, err := upstream.New(nil)
@@ -130,31 +141,38 @@ func TestReplicasShareAServer(t *testing.T) {
 		return upstream.Script{upstream.Status(429, nil, `{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"quota","details":[`+
 			`{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"3000s"}]}}`)}
 	})
+	dead := newGate(t, up.Addr())
+	dead.close()
 	file := configFile(t, fmt.Sprintf(`
 groups:
   default:
-    targets: ["%s"]
+    targets: ["%s", "http://%s"]
     keys: ["env:KEYS"]
     retry_budget_per_second: 1000
+    eject_after: 1
+    eject_time: 5m
+    max_streams: 100
 continue_mode: prompt
 continue_prompt: Go on.
 retry_base_delay: 10ms
-`, up.URL()))
+`, up.URL(), dead.addr))
 	var all []*service
 	for range 3 {
 		all = append(all, servingWith(t, upstream.Always(nil), []string{"-config", file},
-			"REDIS_URL=redis://"+server.addr, "KEYS=CANARY-one-good\nCANARY-two-spent\nCANARY-three-good"))
+			server.url(), "KEYS=CANARY-one-good\nCANARY-two-spent\nCANARY-three-good"))
 	}
 	for _, s := range all {
 		s.shows("/metrics", "\ngemini_proxy_shared_joined 1\n")
 		s.shows("/metrics", "\ngemini_proxy_shared_replicas 3\n")
 	}
-	// The first replica parks the key; the others have not asked anything.
+	// The first replica parks the key and ejects the target; the others have
+	// not asked anything.
 	c := all[0].gather(2)
-	c.more(6)
+	c.more(20)
 	c.leave()
 	for _, s := range all {
-		s.shows("/groups", `"parked"`)
+		s.shows("/groups", `"state": "parked"`)
+		s.shows("/groups", `"state": "ejected"`)
 	}
 	var crowds []*crowd
 	for _, s := range all {
@@ -172,6 +190,10 @@ retry_base_delay: 10ms
 		t.Errorf("the key was used %d times, want those of the first replica", n)
 	}
 	mu.Unlock()
+	for _, s := range all[1:] {
+		s.shows("/metrics", "\ngemini_proxy_shared_marks_total 2\n")
+		s.shows("/metrics", `gemini_proxy_target_ejections_total{group="default"} 0`)
+	}
 	outage := func(begin, end func()) {
 		t.Helper()
 		begin()
@@ -192,11 +214,160 @@ retry_base_delay: 10ms
 	for _, c := range crowds {
 		c.leave()
 	}
-	for _, s := range all {
+	for i, s := range all {
 		s.cmd.Process.Signal(syscall.SIGTERM)
 		s.ends(0)
-		if log := s.stderr.String(); strings.Contains(log, "CANARY") || !strings.Contains(log, "each replica goes on alone") {
+		if log := s.stderr.String(); strings.Contains(log, "CANARY") || !strings.Contains(log, "this replica goes on alone") {
 			t.Error(log)
+		}
+		// Whoever ends is not counted any more.
+		for _, other := range all[i+1:] {
+			other.shows("/metrics", fmt.Sprintf("\ngemini_proxy_shared_replicas %d\n", len(all)-i-1))
+		}
+	}
+}
+
+// asker sends requests of one client to a replica.
+type asker struct {
+	client *http.Client
+	token  string
+}
+
+func (s *service) asker(token string) *asker {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", s.public)
+	}
+	a := &asker{client: &http.Client{Transport: &http.Transport{DialContext: dial}}, token: token}
+	s.t.Cleanup(a.client.CloseIdleConnections)
+	return a
+}
+
+// ask returns the status of the answer, when that is over.
+func (a *asker) ask() (int, error) {
+	r, err := http.NewRequest("POST", "http://proxy/v1beta/models/m:streamGenerateContent?alt=sse", strings.NewReader(`{"contents":[{"role":"user","parts":[{"text":"go"}]}]}`))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("X-Goog-Api-Key", a.token)
+	resp, err := a.client.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+// holder is an upstream that holds every answer until it is told to go on, and
+// knows how many it held at once.
+type holder struct {
+	release       chan struct{}
+	running, most atomic.Int64
+}
+
+func (h *holder) handle(*upstream.Request) upstream.Script {
+	h.most.Store(max(h.most.Load(), h.running.Add(1)))
+	return upstream.Script{upstream.Hold(h.release), upstream.Status(200, nil, "{}")}
+}
+
+// Ten replicas keep limits together to within a tenth: on what a client begins
+// within a minute, and on what a client or a group runs at once.
+func TestTenReplicasKeepLimits(t *testing.T) {
+	const replicas, rate, streams = 10, 100, 20
+	server := newRedisServer(t)
+	up, err := upstream.New(upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(up.Close)
+	file := configFile(t, fmt.Sprintf(`
+groups:
+  default: {targets: ["%[1]s"], keys: "env:KEYS"}
+  busy: {targets: ["%[1]s"], keys: "env:KEYS", max_streams: %[2]d}
+queue_timeout: 1s
+heal: off
+clients:
+  - {name: rated, token: "sha256:%[3]x", requests_per_minute: %[4]d}
+  - {name: bounded, token: "sha256:%[5]x", max_streams: %[2]d}
+  - {name: free, token: "sha256:%[6]x"}
+`, up.URL(), streams, sha256.Sum256([]byte("rated")), rate, sha256.Sum256([]byte("bounded")), sha256.Sum256([]byte("free"))))
+	var all []*service
+	for range replicas {
+		all = append(all, servingWith(t, upstream.Always(nil), []string{"-config", file}, server.url(), "KEYS=CANARY-key"))
+	}
+	for _, s := range all {
+		s.shows("/metrics", fmt.Sprintf("\ngemini_proxy_shared_replicas %d\n", replicas))
+	}
+	t.Run("rate", func(t *testing.T) {
+		var wg sync.WaitGroup
+		var passed, refused atomic.Int64
+		stop := make(chan struct{})
+		for _, s := range all {
+			a := s.asker("rated")
+			wg.Go(func() {
+				for pause := time.NewTicker(20 * time.Millisecond); ; {
+					select {
+					case <-stop:
+						return
+					case <-pause.C:
+					}
+					switch status, err := a.ask(); {
+					case status == 200 && err == nil:
+						passed.Add(1)
+					case status == 429 && err == nil:
+						refused.Add(1)
+					default:
+						t.Errorf("status %d, %v", status, err)
+						return
+					}
+				}
+			})
+		}
+		soon(t, func() bool { return passed.Load() >= rate*9/10 })
+		after := refused.Load()
+		soon(t, func() bool { return refused.Load() > after+500 })
+		close(stop)
+		wg.Wait()
+		if n := passed.Load(); n > rate*11/10 {
+			t.Errorf("%d requests began within a minute, want %d to within a tenth", n, rate)
+		}
+	})
+	for _, token := range []string{"bounded", "busy:free"} {
+		t.Run(token, func(t *testing.T) {
+			h := &holder{release: make(chan struct{})}
+			up.SetHandler(h.handle)
+			var wg sync.WaitGroup
+			var passed, refused atomic.Int64
+			for i := range 3 * streams {
+				// Half of them come in at the first replica.
+				a := all[max(0, i%(2*replicas)-replicas)].asker(token)
+				wg.Go(func() {
+					switch status, err := a.ask(); {
+					case status == 200 && err == nil:
+						passed.Add(1)
+					case status == 429 || status == 503:
+						refused.Add(1)
+					default:
+						t.Errorf("status %d, %v", status, err)
+					}
+				})
+			}
+			soon(t, func() bool { return h.running.Load()+refused.Load() == 3*streams })
+			close(h.release)
+			wg.Wait()
+			if n := h.most.Load(); n < streams*9/10 || n > streams*11/10 || passed.Load() != n {
+				t.Errorf("%d ran at once, %d came whole; want %d to within a tenth", n, passed.Load(), streams)
+			}
+		})
+	}
+}
+
+// soon waits until it is so.
+func soon(t *testing.T, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is() && !t.Failed(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come")
 		}
 	}
 }

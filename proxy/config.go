@@ -213,8 +213,12 @@ func (l *loader) set(s *setting, origin, value string) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		list = joined.Unwrap()
 	}
+	shown := settingValue(value)
+	if s.secret {
+		shown = notShown
+	}
 	for _, err := range list {
-		l.fail(origin, "%s: %w", settingValue(value), err)
+		l.fail(origin, "%s: %w", shown, err)
 	}
 }
 

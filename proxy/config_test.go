@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gemini-resilient-proxy/routing"
 )
 
 // envOf returns a getenv over pairs of name and value.
@@ -78,6 +80,7 @@ func TestLoadConfigFull(t *testing.T) {
 		Heal: "shadow", ContinueMode: "prefill", UnaryViaStream: true, ChaosCutAfter: 3,
 		RetryBudget: "off", RetryBudgetPercent: 50, EjectAfter: 2, EjectTime: time.Second, EjectMaxTime: 3 * time.Second,
 		MaxStreams: 9, MaxQueue: 8,
+		RedisURL: routing.Secret("rediss://user:secret@valkey.example:6380/2"),
 	}
 	got, err := LoadConfig("testdata/config/full.yaml", envOf())
 	if err != nil {

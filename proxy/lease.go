@@ -83,6 +83,7 @@ func (e *exchange) borrowAgain(now time.Time) (wait time.Duration, err error) {
 	l := e.lease
 	if l.key != routing.NoKey && !l.group.keys.AcquireSame(now, e.modelFor(l.group), l.key) {
 		if l.key, wait = l.group.keys.Acquire(now, e.modelFor(l.group), l.key); l.key == routing.NoKey {
+			e.s.share.soon()
 			return wait, errParked
 		}
 	}

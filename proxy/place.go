@@ -108,6 +108,9 @@ func (e *exchange) enter() *refusal {
 		who.ClientLimit = c.Streams
 	}
 	v := s.gate.Enter(&e.place.ticket, who, now)
+	if v != routing.Admitted {
+		s.share.soon()
+	}
 	if v == routing.Waits {
 		v = e.queue(patience)
 	}
@@ -173,7 +176,7 @@ var identitySeed = maphash.MakeSeed()
 func (e *exchange) identity() uint64 {
 	switch {
 	case e.place.client != nil:
-		return maphash.String(identitySeed, e.place.client.Name)
+		return clientIdentity(e.place.client)
 	case len(e.key) > 0:
 		return maphash.Bytes(identitySeed, e.key)
 	}
@@ -182,6 +185,9 @@ func (e *exchange) identity() uint64 {
 	}
 	return 0
 }
+
+// clientIdentity is identity for a client with a token.
+func clientIdentity(c *routing.Client) uint64 { return maphash.String(identitySeed, c.Name) }
 
 // retryAfterSeconds is a wait as Retry-After has it: whole seconds, at least one.
 func retryAfterSeconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

@@ -69,7 +69,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics.watchQueue(s.gate)
 	s.metrics.reloaded(nil)
 	s.reloads.at = time.Now()
-	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, log, s.metrics); err != nil {
+	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, s.gate, log, s.metrics); err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
 	go s.watchMemory()
@@ -321,6 +321,7 @@ func (s *Server) Drain(ctx context.Context) {
 	s.watcher.close()
 	s.loops.close()
 	close(s.stop)
+	s.share.ended()
 	s.closeIdle()
 }
 

@@ -36,6 +36,8 @@ type setting struct {
 	shape shape
 	// own says that a group may have a value of its own.
 	own bool
+	// secret says that the value is never repeated.
+	secret bool
 }
 
 // key returns the setting's name in a YAML file.
@@ -164,7 +166,7 @@ var settingTable = []setting{
 	{name: "QUEUE_TIMEOUT", def: "2s",
 		meaning: "time a request waits at most before it is refused",
 		codec:   durationCodec(func(c *Config) *time.Duration { return &c.QueueTimeout }, true)},
-	{name: "REDIS_URL", def: "off",
+	{name: "REDIS_URL", def: "off", secret: true,
 		meaning: "Redis or Valkey over which replicas share limits, parked keys and ejections: redis://[user:password@]host[:port][/db], rediss:// with TLS; or off",
 		codec:   redisCodec},
 	{name: "HEAL", def: "on", own: true,

@@ -3,10 +3,9 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
-	_ "embed" // the scripts
 	"encoding/hex"
-	"errors"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -22,29 +21,18 @@ const (
 	// after the last time it does when a lease is used up or there is news.
 	shareTick = 250 * time.Millisecond
 	shareSoon = 50 * time.Millisecond
-	// shareTimeout is how long an answer may take before the replica goes on
-	// alone; a first connection may take longer.
-	shareTimeout     = 100 * time.Millisecond
-	shareDialTimeout = 2 * time.Second
-	// leaseTime is how long a lease lasts, and how long a replica that is gone
-	// is counted.
-	leaseTime = 3 * time.Second
-	// shareAlone bounds the time between two tries to join again.
-	shareAlone = 5 * time.Second
-	// shareChunk is how many limits one script counts: a server does nothing
-	// else meanwhile.
-	shareChunk = 100
+	// shareTimeout is how long an answer may take, which nothing waits for: a
+	// second one is waited for before the replica is alone, and a lease lasts
+	// for both. Joining may take longer.
+	shareTimeout = 500 * time.Millisecond
+	joinTimeout  = 2 * time.Second
+	// leaseTicks is how many ticks a lease lasts, and how long a replica that
+	// is gone is counted.
+	leaseTicks = 12
+	// aloneFirst and aloneMost bound the time between two tries to join.
+	aloneFirst = 250 * time.Millisecond
+	aloneMost  = 5 * time.Second
 )
-
-// sharePrefix is that of all keys in the server. The braces keep them on one
-// node of a cluster (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
-const sharePrefix = "{gemini_proxy}:"
-
-//go:embed share_marks.lua
-var marksScript string
-
-//go:embed share_limits.lua
-var limitsScript string
 
 // sharer keeps limits and what is left out together with other replicas, over a
 // server that may be slow or gone: one goroutine talks to it, and requests see
@@ -53,21 +41,29 @@ type sharer struct {
 	client  *redis.Client
 	me      string
 	current func() *state
+	gate    *routing.Gate
 	log     *slog.Logger
 	metrics *shareMetrics
 	wake    chan struct{}
-	changed atomic.Bool // there may be marks to tell of
+	life    context.Context // done when the sharer is to end
+	done    chan struct{}   // closed when nothing is shared any more
+	changed atomic.Bool     // there may be marks to tell of
 
 	// What follows is the goroutine's.
 	joined bool
+	since  time.Time // when it joined
+	warned bool      // that it is alone
+	alone  time.Duration
 	st     *state
 	shared sharedState
-	since  int64                // the last mark heard of
+	pace   pace
+	epoch  string               // of the server's data
+	last   int64                // the number of the last mark heard of
 	known  map[string]time.Time // marks that the server has
 }
 
 // newSharer returns the sharer of a valid REDIS_URL, nil for none.
-func newSharer(url routing.Secret, current func() *state, log *slog.Logger, m *metrics) (*sharer, error) {
+func newSharer(url routing.Secret, current func() *state, gate *routing.Gate, log *slog.Logger, m *metrics) (*sharer, error) {
 	if len(url) == 0 {
 		return nil, nil
 	}
@@ -76,7 +72,7 @@ func newSharer(url routing.Secret, current func() *state, log *slog.Logger, m *m
 		// The error repeats the URL, which may hold a password.
 		return nil, errRedisURL
 	}
-	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = shareDialTimeout, shareDialTimeout, shareDialTimeout, shareDialTimeout
+	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = joinTimeout, joinTimeout, joinTimeout, joinTimeout
 	opts.ContextTimeoutEnabled = true
 	opts.MaxRetries, opts.DialerRetries, opts.PoolSize = -1, 1, 1
 	opts.DisableIdentity = true
@@ -85,8 +81,8 @@ func newSharer(url routing.Secret, current func() *state, log *slog.Logger, m *m
 	var name [8]byte
 	rand.Read(name[:])
 	return &sharer{
-		client: redis.NewClient(opts), me: "r" + hex.EncodeToString(name[:]), current: current, log: log,
-		metrics: newShareMetrics(m), wake: make(chan struct{}, 1),
+		client: redis.NewClient(opts), me: "r" + hex.EncodeToString(name[:]), current: current, gate: gate, log: log,
+		metrics: newShareMetrics(m), wake: make(chan struct{}, 1), life: context.Background(), done: make(chan struct{}), known: map[string]time.Time{},
 	}, nil
 }
 
@@ -100,37 +96,42 @@ func (s *sharer) run(stop <-chan struct{}) {
 	if s == nil {
 		return
 	}
+	defer close(s.done)
+	life, cancel := context.WithCancel(context.Background())
+	s.life = life
+	go func() { <-stop; cancel() }()
 	defer s.client.Close()
-	alone := shareTick
 	for {
-		if err := s.meet(); err != nil {
-			s.part(err)
-			if !pause(stop, alone) {
+		rest := s.turn()
+		if s.joined {
+			// Whoever calls meanwhile is heard after a moment.
+			if !pause(stop, nil, shareSoon) || !pause(stop, s.wake, rest-shareSoon) {
+				s.leave()
 				return
 			}
-			alone = min(2*alone, shareAlone)
-			continue
-		}
-		alone = shareTick
-		if !pause(stop, shareSoon) {
+		} else if !pause(stop, nil, rest) {
 			return
-		}
-		select {
-		case <-stop:
-			return
-		case <-s.wake:
-		case <-time.After(shareTick - shareSoon):
 		}
 	}
 }
 
-// pause waits, and is false when stop was closed.
-func pause(stop <-chan struct{}, d time.Duration) bool {
+// pause waits until wake, and is false when stop was closed.
+func pause(stop, wake <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
 	select {
 	case <-stop:
 		return false
-	case <-time.After(d):
-		return true
+	case <-wake:
+	case <-t.C:
+	}
+	return true
+}
+
+// ended waits until nothing is shared any more, for a moment at most.
+func (s *sharer) ended() {
+	if s != nil {
+		<-s.done
 	}
 }
 
@@ -153,118 +154,87 @@ func (s *sharer) tell() {
 	}
 }
 
+// turn talks to the others and returns how long to rest then.
+func (s *sharer) turn() time.Duration {
+	err := s.meet()
+	if err != nil && s.joined {
+		// A connection may end any time, and a packet be lost; the lease lasts
+		// for a second try.
+		s.metrics.failures.Inc()
+		err = s.meet()
+	}
+	if err != nil {
+		s.part(err)
+		rest := s.alone/2 + time.Duration(mathrand.Int64N(int64(s.alone)))
+		s.alone = min(2*s.alone, aloneMost)
+		return rest
+	}
+	if time.Since(s.since) > s.pace.lease() {
+		// It does not come and go.
+		s.alone = aloneFirst
+	}
+	return s.pace.tick()
+}
+
 // meet joins the others if that is to be done, and exchanges news with them.
-func (s *sharer) meet() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = errors.New("the answer makes no sense")
-		}
-	}()
+func (s *sharer) meet() error {
 	if !s.joined {
-		ctx, cancel := context.WithTimeout(context.Background(), shareDialTimeout)
+		ctx, cancel := context.WithTimeout(s.life, joinTimeout)
 		defer cancel()
 		if err := s.client.Ping(ctx).Err(); err != nil {
 			return err
 		}
-		s.since, s.known = 0, map[string]time.Time{}
 		s.changed.Store(true)
 	}
-	if st := s.current(); st != s.st {
-		s.st, s.shared = st, newSharedState(st)
-		s.since = 0
-		s.changed.Store(true)
-	}
-	if err := s.exchange(time.Now()); err != nil {
+	s.adopt(s.current())
+	if err := s.exchange(time.Now(), s.pace.lease()); err != nil {
 		return err
 	}
 	if !s.joined {
-		s.joined = true
+		s.joined, s.warned, s.since = true, false, time.Now()
 		s.metrics.joined.Set(1)
 		s.log.Info("limits are shared with other replicas")
 	}
 	return nil
 }
 
+// adopt takes what of st is shared.
+func (s *sharer) adopt(st *state) {
+	if st == s.st {
+		return
+	}
+	before := s.shared
+	s.st, s.shared = st, newSharedState(st, s.gate)
+	before.drop(&s.shared, time.Now())
+	s.pace = pace{limits: len(s.shared.limits), replicas: s.pace.replicas}
+	// A key or a target that is new here may have marks already.
+	s.last = 0
+	s.changed.Store(true)
+}
+
 // part makes the replica go on alone.
 func (s *sharer) part(err error) {
-	s.shared.alone()
+	s.shared.alone(time.Now())
 	s.metrics.failures.Inc()
 	s.metrics.joined.Set(0)
 	s.metrics.replicas.Set(0)
-	if s.joined {
-		s.log.Warn("limits are no longer shared, each replica goes on alone", "error", err.Error())
+	if !s.warned {
+		s.log.Warn("limits are not shared, this replica goes on alone", "error", err.Error())
 	}
-	s.joined = false
+	if s.alone == 0 {
+		s.alone = aloneFirst
+	}
+	s.joined, s.warned = false, true
+	// What the server has by the time that it is back is not known.
+	s.epoch, s.last = "", 0
+	clear(s.known)
 }
 
-// exchange tells and hears everything in one round trip.
-func (s *sharer) exchange(now time.Time) error {
-	ctx, cancel := context.WithTimeout(context.Background(), shareTimeout)
-	defer cancel()
-	pipe := s.client.Pipeline()
-	fields := s.news(now)
-	args := []any{s.me, leaseTime.Milliseconds(), s.since}
-	for field, until := range fields {
-		args = append(args, field, until.Sub(now).Milliseconds())
+// leave gives the leases back.
+func (s *sharer) leave() {
+	if err := s.exchange(time.Now(), 0); err != nil {
+		s.metrics.failures.Inc()
 	}
-	keys := []string{sharePrefix + "replicas", sharePrefix + "marks", sharePrefix + "order", sharePrefix + "last"}
-	marks := pipe.Eval(ctx, marksScript, keys, args...)
-	talks := s.shared.ask(ctx, pipe, s.me, now)
-	if _, err := pipe.Exec(ctx); err != nil {
-		s.changed.Store(true)
-		return err
-	}
-	for field, until := range fields {
-		s.known[field] = until
-	}
-	heard, err := marks.Slice()
-	if err != nil {
-		return err
-	}
-	s.hear(heard, now)
-	for i := range talks {
-		if err := talks[i].answer(now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// news returns the marks that the server does not have.
-func (s *sharer) news(now time.Time) map[string]time.Time {
-	if !s.changed.Swap(false) {
-		return nil
-	}
-	for field, until := range s.known {
-		if !until.After(now) {
-			delete(s.known, field)
-		}
-	}
-	fields := s.shared.marks(now)
-	for field, until := range fields {
-		if !until.After(s.known[field].Add(time.Second)) {
-			delete(fields, field)
-		}
-	}
-	return fields
-}
-
-// hear takes over what others have told.
-func (s *sharer) hear(heard []any, now time.Time) {
-	s.metrics.replicas.Set(float64(heard[0].(int64)))
-	last := heard[1].(int64)
-	if last < s.since {
-		// The server has lost what it was told.
-		s.known = map[string]time.Time{}
-		s.changed.Store(true)
-	}
-	s.since = last
-	for i := 2; i+1 < len(heard); i += 2 {
-		field := heard[i].(string)
-		until := now.Add(time.Duration(heard[i+1].(int64)) * time.Millisecond)
-		s.known[field] = until
-		if s.shared.heed(field, until, now) {
-			s.metrics.heard.Inc()
-		}
-	}
+	s.shared.alone(time.Now())
+	s.metrics.joined.Set(0)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -45,13 +43,19 @@ func shareName(parts ...string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-func newSharedState(st *state) sharedState {
+func newSharedState(st *state, gate *routing.Gate) sharedState {
 	s := sharedState{places: map[string]sharedPlace{}}
+	add := func(limit routing.Shared, name ...string) {
+		s.limits = append(s.limits, sharedLimit{shareName(name...), limit})
+	}
 	for _, name := range st.names() {
 		g := st.groups[name]
 		ring := sharedRing{g: g}
 		if g.budget != nil {
-			s.limits = append(s.limits, sharedLimit{shareName("budget", name), g.budget})
+			add(g.budget, "budget", name)
+		}
+		if g.cfg.MaxStreams > 0 {
+			add(gate.SharedGroup(name, g.cfg.MaxStreams), "group streams", name)
 		}
 		for i, t := range g.targets {
 			id := shareName("target", name, t.Name)
@@ -59,23 +63,44 @@ func newSharedState(st *state) sharedState {
 			s.places[id] = sharedPlace{g, i}
 		}
 		for i := 0; g.keys != nil && i < g.keys.Len(); i++ {
-			id := shareName("key", name, string([]byte(g.keys.Secret(i))))
+			secret := string([]byte(g.keys.Secret(i)))
+			id := shareName("key", name, secret)
 			ring.keys = append(ring.keys, id)
 			s.places[id] = sharedPlace{g, i}
-			s.limits = append(s.limits, sharedLimit{id, g.keys.Shared(i)})
+			if g.perKey > 0 {
+				add(g.keys.Shared(i), "key rate", name, secret)
+			}
 		}
 		s.rings = append(s.rings, ring)
 	}
 	for _, c := range st.clients.All() {
-		s.limits = append(s.limits, sharedLimit{shareName("client", c.Name), c})
+		if c.PerMinute > 0 {
+			add(c, "client rate", c.Name)
+		}
+		if c.Streams > 0 {
+			add(gate.SharedClient(clientIdentity(c), c.Streams), "client streams", c.Name)
+		}
 	}
 	return s
 }
 
-// alone gives back all leases.
-func (s *sharedState) alone() {
+// alone makes every limit the replica's own.
+func (s *sharedState) alone(now time.Time) {
 	for _, l := range s.limits {
-		l.Alone()
+		l.Alone(now)
+	}
+}
+
+// drop ends the leases that next does not go on with.
+func (s *sharedState) drop(next *sharedState, now time.Time) {
+	kept := map[string]bool{}
+	for _, l := range next.limits {
+		kept[l.name] = true
+	}
+	for _, l := range s.limits {
+		if !kept[l.name] {
+			l.Alone(now)
+		}
 	}
 }
 
@@ -133,10 +158,15 @@ type inquiry struct {
 	cmd    *redis.Cmd
 }
 
-// ask sends the use of all limits.
-func (s *sharedState) ask(ctx context.Context, pipe redis.Pipeliner, me string, now time.Time) (talks []inquiry) {
+// shareChunk is how many limits one script is about: a server does nothing else
+// meanwhile.
+const shareChunk = 100
+
+// ask sends the use of all limits in a full round, and else of those in use. It
+// returns how many are in use.
+func (s *sharedState) ask(ctx context.Context, pipe redis.Pipeliner, me string, lease time.Duration, now time.Time, full bool) (talks []inquiry, busy int) {
 	var t inquiry
-	keys, args := []string{sharePrefix + "replicas"}, []any{me, leaseTime.Milliseconds()}
+	keys, args := []string{sharePrefix + "replicas"}, []any{me, lease.Milliseconds()}
 	send := func() {
 		if len(t.limits) > 0 {
 			t.cmd = pipe.Eval(ctx, limitsScript, keys, args...)
@@ -146,40 +176,38 @@ func (s *sharedState) ask(ctx context.Context, pipe redis.Pipeliner, me string, 
 	}
 	for _, l := range s.limits {
 		u := l.Use(now)
-		if u.Limit == 0 && u.Deposit == 0 {
+		used := u.Used > 0 || u.Want > 0
+		if u.Limit == 0 && u.Deposit == 0 || !used && !full {
 			continue
 		}
-		idle := 0
-		if u.Idle {
-			idle = 1
+		if used {
+			busy++
 		}
 		t.limits = append(t.limits, l)
 		keys = append(keys, sharePrefix+"limit:"+l.name)
-		args = append(args, u.Limit, int64(u.Span/time.Second), u.Deposit, u.Used, u.Want, idle)
+		args = append(args, u.Limit, int64(u.Span/time.Second), u.Deposit, u.Used, u.Want)
 		if len(t.limits) == shareChunk {
 			send()
 		}
 	}
 	send()
-	return talks
+	return talks, busy
 }
 
-var errShareAnswer = errors.New("the answer makes no sense")
-
-// answer takes what the script says. now is when it was asked.
-func (t *inquiry) answer(now time.Time) error {
+// answer takes what the script says. now is when it was asked: the lease is over
+// here before it is over for the others.
+func (t *inquiry) answer(now time.Time, lease time.Duration) error {
 	said, err := t.cmd.Int64Slice()
 	if err != nil {
-		return fmt.Errorf("limits: %w", err)
+		return err
 	}
-	if len(said) != 3*len(t.limits) {
+	if len(said) != 2*len(t.limits) {
 		return errShareAnswer
 	}
 	for i, l := range t.limits {
 		l.Grant(routing.Grant{
-			Left: said[3*i], Rest: said[3*i+1], Until: now.Add(leaseTime),
-			Room: now.Add(time.Duration(said[3*i+2]) * time.Millisecond),
-		})
+			Left: said[2*i], Until: now.Add(lease), Room: now.Add(time.Duration(said[2*i+1]) * time.Millisecond),
+		}, now)
 	}
 	return nil
 }

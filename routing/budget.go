@@ -76,8 +76,9 @@ func (b *Budget) Withdraw(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.spent.joined(now) {
-		// The replicas' account is one, see meter.
-		if b.spent.leaseWait(now) > 0 {
+		// The replicas' account is one, of which this one has a lease.
+		if b.spent.left == 0 {
+			b.spent.miss()
 			return false
 		}
 	} else if b.balance(now) < token {

@@ -132,6 +132,7 @@ func (c *Client) Start(now time.Time) (wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if wait = c.started.wait(now, int64(c.PerMinute)); wait > 0 {
+		c.started.miss()
 		return wait
 	}
 	c.started.take(now)

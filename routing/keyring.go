@@ -104,6 +104,7 @@ func (k *Keyring) Acquire(now time.Time, model []byte, avoid int) (index int, wa
 		}
 	}
 	if index == NoKey {
+		k.missed(now, parked, everywhere)
 		return NoKey, wait
 	}
 	k.next = (index + 1) % n
@@ -112,16 +113,30 @@ func (k *Keyring) Acquire(now time.Time, model []byte, avoid int) (index int, wa
 	return index, 0
 }
 
-// wait returns how long a key is of no use for, 0 if it is admitted.
-func (k *Keyring) wait(now time.Time, i int, parked, everywhere map[int]time.Time) time.Duration {
-	key := &k.keys[i]
-	w := max(0, key.until.Sub(now))
+// away returns how long a key is ejected or parked for, 0 if it is neither.
+func (k *Keyring) away(now time.Time, i int, parked, everywhere map[int]time.Time) time.Duration {
+	w := max(0, k.keys[i].until.Sub(now))
 	if len(parked) > 0 {
 		w = max(w, parked[i].Sub(now))
 	}
 	if len(everywhere) > 0 {
 		w = max(w, everywhere[i].Sub(now))
 	}
+	return w
+}
+
+// missed notes that the lease of any key would have been of use.
+func (k *Keyring) missed(now time.Time, parked, everywhere map[int]time.Time) {
+	for i := range k.keys {
+		if k.away(now, i, parked, everywhere) == 0 {
+			k.keys[i].started.miss()
+		}
+	}
+}
+
+// wait returns how long a key is of no use for, 0 if it is admitted.
+func (k *Keyring) wait(now time.Time, i int, parked, everywhere map[int]time.Time) time.Duration {
+	key, w := &k.keys[i], k.away(now, i, parked, everywhere)
 	if k.limit > 0 {
 		w = max(w, key.started.wait(now, k.limit))
 	} else {
@@ -158,6 +173,7 @@ func (k *Keyring) AcquireSame(now time.Time, model []byte, index int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.wait(now, index, k.parks[string(model)], k.parks[allModels]) > 0 {
+		k.keys[index].started.miss()
 		return false
 	}
 	k.keys[index].running++
