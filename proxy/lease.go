@@ -69,7 +69,6 @@ func (e *exchange) borrowFrom(g *group, now time.Time, avoid, avoidKey int) (wai
 	key := routing.NoKey
 	if e.usesKeys(g) {
 		if key, wait = g.keys.Acquire(now, e.modelFor(g), avoidKey); key == routing.NoKey {
-			e.s.share.soon()
 			return wait, errParked
 		}
 	}
@@ -83,7 +82,6 @@ func (e *exchange) borrowAgain(now time.Time) (wait time.Duration, err error) {
 	l := e.lease
 	if l.key != routing.NoKey && !l.group.keys.AcquireSame(now, e.modelFor(l.group), l.key) {
 		if l.key, wait = l.group.keys.Acquire(now, e.modelFor(l.group), l.key); l.key == routing.NoKey {
-			e.s.share.soon()
 			return wait, errParked
 		}
 	}

@@ -17,7 +17,8 @@ import (
 type place struct {
 	client *routing.Client // who asks, by token; nil when nobody need say
 	ticket routing.Ticket
-	inside bool // the group's budget counts the request
+	inside bool      // the group's budget counts the request
+	until  time.Time // when it waits no longer for a lease, once it does
 }
 
 // name is that of the client, "" where nobody need say who they are.
@@ -57,9 +58,15 @@ func (e *exchange) authorize(now time.Time) *refusal {
 		e.s.metrics.refused.WithLabelValues("model").Inc()
 		return refuse(403, "the client may not ask this model")
 	}
-	if wait := c.Start(now); wait > 0 {
+	for wait := c.Start(now); wait > 0; wait = c.Start(now) {
+		if c.Short(now) && e.awaitLease() {
+			now = time.Now()
+			continue
+		}
+		if e.err() != nil {
+			return e.turnedAway(routing.OverClient)
+		}
 		e.s.metrics.refused.WithLabelValues("rate").Inc()
-		e.s.share.soon()
 		return &refusal{429, fmt.Sprintf("the client may begin %d requests a minute", c.PerMinute), wait}
 	}
 	return nil

@@ -48,6 +48,7 @@ type sharer struct {
 	life    context.Context // done when the sharer is to end
 	done    chan struct{}   // closed when nothing is shared any more
 	changed atomic.Bool     // there may be marks to tell of
+	waiting atomic.Int64    // requests that wait for a lease
 
 	// What follows is the goroutine's.
 	joined bool

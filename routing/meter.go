@@ -35,6 +35,11 @@ func (m *meter) wait(now time.Time, limit int64) time.Duration {
 	return w
 }
 
+// short tells whether it is but the lease that is used up, not the limit.
+func (m *meter) short(now time.Time) bool {
+	return m.joined(now) && m.left == 0 && !m.room.After(now)
+}
+
 // take counts one that begins.
 func (m *meter) take(now time.Time) {
 	m.add(now, 1)

@@ -53,6 +53,14 @@ func (d *demand) next() int64 {
 	return d.want
 }
 
+// Short tells whether a request may not begin although the limit has room, which
+// other replicas hold: a moment later there may be another lease.
+func (c *Client) Short(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started.short(now)
+}
+
 // Use is that of a Shared.
 func (c *Client) Use(now time.Time) Use {
 	c.mu.Lock()
@@ -74,6 +82,14 @@ func (c *Client) Alone(time.Time) {
 	c.mu.Unlock()
 }
 
+// Short tells whether there is no retry to take although the budget has some,
+// which other replicas hold.
+func (b *Budget) Short(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spent.short(now)
+}
+
 // Use is that of a Shared.
 func (b *Budget) Use(now time.Time) Use {
 	b.mu.Lock()
@@ -93,6 +109,20 @@ func (b *Budget) Alone(time.Time) {
 	b.mu.Lock()
 	b.spent.alone()
 	b.mu.Unlock()
+}
+
+// Short tells whether there is a key that is not admitted for the model only
+// because other replicas hold what its limit has left.
+func (k *Keyring) Short(now time.Time, model []byte) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	parked, everywhere := k.parks[string(model)], k.parks[allModels]
+	for i := range k.keys {
+		if m := &k.keys[i].started; k.away(now, i, parked, everywhere) == 0 && m.short(now) && m.untilBelow(now, k.limit) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // keyMeter is the limit of one key.
