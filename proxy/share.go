@@ -229,10 +229,12 @@ func (s *sharer) part(err error) {
 	// What the server has by the time that it is back is not known.
 	s.epoch, s.last = "", 0
 	clear(s.known)
+	s.pace.next = time.Time{}
 }
 
 // leave gives the leases back.
 func (s *sharer) leave() {
+	s.pace.next = time.Time{}
 	if err := s.exchange(time.Now(), 0); err != nil {
 		s.metrics.failures.Inc()
 	}

@@ -8,7 +8,8 @@
 -- millionths, how many were begun (or run), how many more are wanted.
 -- Returns for each limit what is leased, and after how many ms there is room if
 -- the limit is used up.
--- Times are the server's own, so that the replicas' clocks need not agree.
+-- Times are the server's own, so that the replicas' clocks need not agree; if it
+-- is set back, what lies ahead of it is forgotten.
 local clock = redis.call('TIME')
 local second = tonumber(clock[1])
 local now = second * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -25,7 +26,7 @@ for i = 2, #KEYS do
   local all = redis.call('HGETALL', key)
   for j = 1, #all, 2 do
     local s = tonumber(string.match(all[j], '^b(%d+)$') or '')
-    if s and s >= second - span then
+    if s and s >= second - span and s <= second + span then
       by[s] = tonumber(all[j + 1])
       sum = sum + by[s]
     elseif s then
