@@ -30,6 +30,10 @@ func (h *healer) aim() bool {
 		if e.keysShort(now) && e.awaitLease() {
 			continue
 		}
+		if err := e.err(); err != nil {
+			h.broke(outcomeOf(err), err)
+			return false
+		}
 		if h.ledger.Attempts == 0 || wait > e.group.policy.RetryAfterMax || wait >= time.Until(e.deadline) {
 			h.parked = e.noKey(wait)
 			h.giveUp("parked")
@@ -50,9 +54,13 @@ func (e *exchange) aim() *refusal {
 		if err == nil {
 			return nil
 		}
-		if !e.keysShort(now) || !e.awaitLease() {
-			return e.noKey(wait)
+		if e.keysShort(now) && e.awaitLease() {
+			continue
 		}
+		if e.err() != nil {
+			return e.turnedAway(routing.OverAll)
+		}
+		return e.noKey(wait)
 	}
 }
 
