@@ -63,5 +63,5 @@ func TestReplicaSpeaksTLS(t *testing.T) {
 	}
 	f("proxy:"+redisPassword, roots, "1", "limits are shared")
 	f("proxy:CANARY-wrong", roots, "0", "WRONGPASS")
-	f("proxy:"+redisPassword, os.DevNull, "0", "certificate")
+	f("proxy:"+redisPassword, os.DevNull, "0", "unknown authority")
 }
