@@ -43,6 +43,11 @@ func TestMarksAreHeard(t *testing.T) {
 	if dump := r.server.Dump(); strings.Contains(dump, "CANARY") || !strings.Contains(dump, "gemini:x") {
 		t.Error("what the server holds:", dump)
 	}
+	for _, key := range r.server.Keys() {
+		if !strings.HasPrefix(key, "{gemini_proxy}:") {
+			t.Errorf("%s may be on another node of a cluster", key)
+		}
+	}
 	if got := testValue(t, two.metrics.heard); got != 3 {
 		t.Errorf("%v marks were news", got)
 	}
