@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare bench-guard clients fuzz demo unit schema dist dist-check
+.PHONY: all build check test race bench bench-compare bench-guard soak clients fuzz demo unit schema dist dist-check
 
 all: check test
 
@@ -27,6 +27,12 @@ bench-compare:
 # makes what is there now the baseline.
 bench-guard:
 	cd bench/guard && go run . $(GUARD)
+
+# Mixed faults at half of capacity for so long, and whether anything grows:
+# SOAK=2h for longer, SOAKFLAGS="-rate 100" and the like.
+SOAK ?= 10m
+soak:
+	cd bench/soak && go run . -duration $(SOAK) $(SOAKFLAGS)
 
 # Real clients over every fault, through the proxy and without it: two or three minutes.
 # CLIENTS=-write puts the tables into docs/clients.md.
