@@ -38,7 +38,8 @@
 // pairs of samples, which a few wild samples do not move, with its 95 %
 // interval after Sen (1968). A quantity grows when even the lower end of the
 // interval, over the whole measured time, is more than what is allowed for it
-// (verdict.go). When the load is over, no request may be left open, here or at
+// (verdict.go). Samples are left out that were taken while requests without the
+// proxy were slow, too: the machine did something else then. When the load is over, no request may be left open, here or at
 // the upstream, and goroutines and descriptors must be back where they were.
 //
 // The exit status is 0 when nothing grows and every answer was as it must be, 1

@@ -54,9 +54,7 @@ func (r *soaking) measure(ctx context.Context) error {
 			r.outcome.samples = append(r.outcome.samples, s)
 		}
 	}
-	for i := range quantities {
-		r.outcome.growths = append(r.outcome.growths, quantities[i].judge(r.outcome.samples))
-	}
+	r.outcome.judge()
 	r.outcome.before, r.outcome.tally = before, &r.tally
 	r.rest()
 	return nil
@@ -138,8 +136,8 @@ func (r *soaking) run(ctx context.Context) error {
 }
 
 // restFor is how long connections may take to be given up when nobody asks any
-// more.
-const restFor = 30 * time.Second
+// more: the proxy keeps those to the upstream for a minute.
+const restFor = 90 * time.Second
 
 // rest waits until all is over and looks at what is left.
 func (r *soaking) rest() {

@@ -61,9 +61,7 @@ func series(change func(*sample)) []*sample {
 func complain(samples []*sample) string {
 	o := outcome{samples: samples, before: new(sample), after: new(sample), tally: new(tally)}
 	o.tally.counts[whole].Add(1)
-	for i := range quantities {
-		o.growths = append(o.growths, quantities[i].judge(samples))
-	}
+	o.judge()
 	return strings.Join(o.complaints(), "\n")
 }
 
@@ -87,6 +85,36 @@ func TestGrowthIsSeen(t *testing.T) {
 	f("added to the first event, p50", func(s *sample) { s.p50[wayThrough] += s.seconds / 100 })
 	f("added to the first event, p99", func(s *sample) { s.p99[wayThrough] += s.seconds / 10 })
 	f("a short", func(s *sample) { s.p50[wayShort] += s.seconds / 100 })
+}
+
+// What is only slow because the machine is busy is left out; what the proxy
+// does meanwhile is not held against it. A machine that is always busy is no
+// place for a verdict.
+func TestABusyMachineIsLeftOut(t *testing.T) {
+	busy := func(from, to float64) func(*sample) {
+		return func(s *sample) {
+			if s.seconds >= from && s.seconds < to {
+				s.p50[wayDirect], s.p50[wayThrough], s.goroutines, s.files, s.heap = 300, 400, 900, 900, 50
+			}
+		}
+	}
+	if got := complain(series(busy(350, 600))); got != "" {
+		t.Errorf("a busy end: %s", got)
+	}
+	all := series(busy(100, 200))
+	if n := len(all) - len(calm(all)); n != 21 {
+		t.Errorf("%d samples are left out, want the 20 of the busy time and the one behind it", n)
+	}
+	flicker := series(func(s *sample) {
+		if int(s.seconds)%15 == 0 {
+			s.p50[wayDirect] = 50
+		} else {
+			s.p50[wayDirect] = 1
+		}
+	})
+	if got := len(calm(flicker)); got != len(flicker)/3 {
+		t.Errorf("%d of %d samples of a machine that is busy now and then", got, len(flicker))
+	}
 }
 
 func TestAShortRunHasNoTrend(t *testing.T) {

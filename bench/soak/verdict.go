@@ -39,6 +39,31 @@ func (q *quantity) values(samples []*sample) (x, y []float64) {
 	return x, y
 }
 
+// calm are the samples whose requests without the proxy were about as fast as
+// usual, with an interval for what had piled up before. Others were taken while
+// the machine did something else, and requests waited for a processor.
+func calm(samples []*sample) (all []*sample) {
+	var times []float64
+	for _, s := range samples {
+		if v := s.p50[wayDirect]; v >= 0 {
+			times = append(times, v)
+		}
+	}
+	if times == nil {
+		return samples
+	}
+	usual := middle(sorted(times))
+	busy := false
+	for _, s := range samples {
+		before := busy
+		busy = s.p50[wayDirect] > 3*usual+1
+		if !busy && !before {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // A trend takes so many samples over so many seconds. What comes before is
 // buffers, pools and idle goroutines being filled.
 const (
@@ -69,9 +94,18 @@ func (q *quantity) judge(samples []*sample) growth {
 	return g
 }
 
+// judge fits the trends.
+func (o *outcome) judge() {
+	o.judged = calm(o.samples)
+	for i := range quantities {
+		o.growths = append(o.growths, quantities[i].judge(o.judged))
+	}
+}
+
 // outcome is all that a run ends with.
 type outcome struct {
 	samples []*sample // behind the warm-up
+	judged  []*sample // of which the machine was not busy otherwise
 	growths []growth
 	before  *sample // idle, before the load
 	after   *sample // idle, after it; nil when the proxy was gone
@@ -99,6 +133,9 @@ func (o *outcome) complaints() (all []string) {
 		if n := o.tally.counts[v].Load(); n > 0 {
 			say("%d answers %s", n, verdictNames[v])
 		}
+	}
+	if len(o.judged) < len(o.samples)/4 {
+		say("%d of %d samples can be judged: the machine was too busy with something else", len(o.judged), len(o.samples))
 	}
 	if o.tally.counts[whole].Load() == 0 {
 		say("no answer came whole")
@@ -157,6 +194,9 @@ func (o *outcome) write(w io.Writer) {
 	}
 	for _, f := range t.faults {
 		fmt.Fprintln(w, "\n-", f)
+	}
+	if n := len(o.samples) - len(o.judged); n > 0 {
+		fmt.Fprintf(w, "\n%d of %d samples are left out of the trends: the machine was busy with something else, and requests without the proxy slow, too.\n", n, len(o.samples))
 	}
 	failures := o.complaints()
 	if failures == nil {
