@@ -32,23 +32,24 @@ type panel struct {
 	title, axis string
 	curves      []curve
 	trend       string // the quantity whose line is drawn
+	log         bool   // times from a tenth of a millisecond up, on a scale of powers
 }
 
 var panels = []panel{
-	{"Heap after a collection", "MiB", []curve{{"", blue, func(s *sample) float64 { return s.heap }}}, "heap after a collection"},
-	{"Resident memory", "MiB", []curve{{"", blue, func(s *sample) float64 { return s.resident }}}, "resident memory"},
+	{"Heap after a collection", "MiB", []curve{{"", blue, func(s *sample) float64 { return s.heap }}}, "heap after a collection", false},
+	{"Resident memory", "MiB", []curve{{"", blue, func(s *sample) float64 { return s.resident }}}, "resident memory", false},
 	{"Goroutines and requests", "", []curve{
 		{"goroutines", blue, func(s *sample) float64 { return s.goroutines }},
 		{"open requests", orange, func(s *sample) float64 { return s.open }},
-	}, "goroutines"},
-	{"Descriptors", "", []curve{{"", blue, func(s *sample) float64 { return s.files }}}, "descriptors"},
+	}, "goroutines", false},
+	{"Descriptors", "", []curve{{"", blue, func(s *sample) float64 { return s.files }}}, "descriptors", false},
 	{"Time to the first event", "ms", []curve{
 		{"through the proxy, p99", orange, func(s *sample) float64 { return s.p99[wayThrough] }},
 		{"directly, p99", purple, func(s *sample) float64 { return s.p99[wayDirect] }},
 		{"through the proxy, p50", blue, func(s *sample) float64 { return s.p50[wayThrough] }},
 		{"directly, p50", green, func(s *sample) float64 { return s.p50[wayDirect] }},
-	}, ""},
-	{"Processor time of the proxy for an arrival", "ms", []curve{{"", blue, func(s *sample) float64 { return s.perArrival }}}, "processor time of an arrival"},
+	}, "", true},
+	{"Processor time of the proxy for an arrival", "ms", []curve{{"", blue, func(s *sample) float64 { return s.perArrival }}}, "processor time of an arrival", false},
 }
 
 // writePlot draws the panels, two in a row, into a PNG file. Straight lines are
@@ -85,6 +86,28 @@ func writePlot(name string, samples []*sample, growths []growth, warmup float64)
 	return f.Close()
 }
 
+// lowest is where a scale of powers begins.
+const lowest = 0.1
+
+// scale sets the axes, with room for the legend.
+func (p *panel) scale(out *plot.Plot, highest float64) {
+	out.X.Min = 0
+	out.Legend.Padding = vg.Points(3)
+	switch {
+	case p.log:
+		out.Y.Min, out.Y.Max = lowest, max(highest, 1)*60
+		out.Y.Scale = plot.LogScale{}
+		out.Y.Tick.Marker = plot.LogTicks{Prec: -1}
+	case len(p.curves) > 1:
+		out.Y.Max = highest * 1.4
+	default:
+		out.Y.Max = highest * 1.1
+	}
+	if !p.log {
+		out.Y.Min = 0
+	}
+}
+
 // draw makes the panel's diagram.
 func (p *panel) draw(samples []*sample, growths []growth, warmup float64) (*plot.Plot, error) {
 	out := plot.New()
@@ -96,6 +119,9 @@ func (p *panel) draw(samples []*sample, growths []growth, warmup float64) (*plot
 		var points plotter.XYs
 		for _, s := range samples {
 			if v := c.of(s); v >= 0 {
+				if p.log {
+					v = max(v, lowest)
+				}
 				points = append(points, plotter.XY{X: s.seconds / 60, Y: v})
 				highest = max(highest, v)
 			}
@@ -116,9 +142,7 @@ func (p *panel) draw(samples []*sample, growths []growth, warmup float64) (*plot
 	for i := range growths {
 		if g := &growths[i]; g.enough && g.name == p.trend {
 			from, to := warmup, samples[len(samples)-1].seconds
-			// The line of Theil and Sen goes through the middle of both medians.
-			at := func(x float64) float64 { return g.median + g.slope*(x-(from+to)/2) }
-			line, err := plotter.NewLine(plotter.XYs{{X: from / 60, Y: at(from)}, {X: to / 60, Y: at(to)}})
+			line, err := plotter.NewLine(plotter.XYs{{X: from / 60, Y: g.at + g.slope*from}, {X: to / 60, Y: g.at + g.slope*to}})
 			if err != nil {
 				return nil, err
 			}
@@ -126,10 +150,6 @@ func (p *panel) draw(samples []*sample, growths []growth, warmup float64) (*plot
 			out.Add(line)
 		}
 	}
-	if len(p.curves) > 1 {
-		highest *= 1.35 // room for the legend
-	}
-	out.Y.Min, out.Y.Max = 0, highest*1.1
-	out.X.Min = 0
+	p.scale(out, highest)
 	return out, nil
 }

@@ -11,6 +11,7 @@ type trend struct {
 	slope     float64 // a second
 	low, high float64
 	median    float64 // of the values
+	at        float64 // value of the line at 0
 }
 
 // fit estimates the trend of y over x. It takes two values or more.
@@ -26,6 +27,11 @@ func fit(x, y []float64) trend {
 	}
 	slices.Sort(slopes)
 	t := trend{slope: middle(slopes), median: middle(sorted(y))}
+	rest := make([]float64, n)
+	for i := range rest {
+		rest[i] = y[i] - t.slope*x[i]
+	}
+	t.at = middle(sorted(rest))
 	// Kendall's score has this variance when there is no trend.
 	spread := 1.96 * math.Sqrt(float64(n*(n-1)*(2*n+5))/18)
 	m := float64(len(slopes))
