@@ -95,7 +95,7 @@ func (p *panel) scale(out *plot.Plot, highest float64) {
 	out.Legend.Padding = vg.Points(3)
 	switch {
 	case p.log:
-		out.Y.Min, out.Y.Max = lowest, max(highest, 1)*60
+		out.Y.Min, out.Y.Max = lowest, max(highest, 1)*1000
 		out.Y.Scale = plot.LogScale{}
 		out.Y.Tick.Marker = plot.LogTicks{Prec: -1}
 	case len(p.curves) > 1:
