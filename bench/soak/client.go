@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a client waits for the end of an answer.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // moment is when an arrival was due.
 type moment = time.Time

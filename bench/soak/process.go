@@ -68,7 +68,7 @@ func startProxy(program, dir, upstream string, env []string) (*process, error) {
 	p.cmd = exec.Command(program)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Env = append(os.Environ(), "LISTEN_ADDR="+public, "ADMIN_ADDR="+admin, "UPSTREAM_URL_BASE="+upstream,
-		"ACCESS_LOG=off", "STALL_TIMEOUT=2s", "FIRST_EVENT_TIMEOUT=5s", "RETRY_BASE_DELAY=50ms", "RETRY_MAX_DELAY=1s")
+		"ACCESS_LOG=off", "STALL_TIMEOUT=2s", "FIRST_EVENT_TIMEOUT=20s", "RETRY_BASE_DELAY=50ms", "RETRY_MAX_DELAY=1s")
 	p.cmd.Env = append(p.cmd.Env, env...)
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 func TestSoak(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if code := run([]string{"-proxy", program, "-duration", "4s", "-every", "200ms", "-calibrate", "1s", "-share", "0.2", "-out", dir}, &out, t.Output()); code != 0 {
+	if code := run([]string{"-proxy", program, "-duration", "4s", "-every", "200ms", "-calibrate", "1s", "-share", "0.2", "-out", dir, "-set", "FIRST_EVENT_TIMEOUT=10s"}, &out, t.Output()); code != 0 {
 		t.Errorf("exit status %d\n%s", code, out.String())
 	}
 	for _, want := range []string{"arrivals a second", "| minute |", "heap after a collection", "whole", "Idle before and after", "**Nothing grows, and every answer was as it must be.**"} {
@@ -64,7 +64,7 @@ func TestSoak(t *testing.T) {
 // A proxy that heals nothing must not pass.
 func TestSoakOfAProxyThatHealsNothing(t *testing.T) {
 	var out bytes.Buffer
-	code := run([]string{"-proxy", program, "-duration", "2s", "-every", "200ms", "-rate", "50", "-out", t.TempDir(), "-set", "HEAL=off"}, &out, t.Output())
+	code := run([]string{"-proxy", program, "-duration", "2s", "-every", "200ms", "-rate", "50", "-out", t.TempDir(), "-set", "HEAL=off", "-set", "FIRST_EVENT_TIMEOUT=10s"}, &out, t.Output())
 	if code != 1 || !strings.Contains(out.String(), "**Failed:**") || !strings.Contains(out.String(), "answers wrong") {
 		t.Errorf("exit status %d\n%s", code, out.String())
 	}

@@ -154,7 +154,7 @@ func (r *soaking) rest() {
 			break
 		}
 		o.after = s
-		if s.open == 0 && s.goroutines <= o.before.goroutines+remain && s.files <= o.before.files+remain || time.Now().After(end) {
+		if s.open == 0 && s.goroutines <= o.before.goroutines+remain && s.files <= o.before.files+remain && s.heap <= o.before.heap+remainHeap || time.Now().After(end) {
 			break
 		}
 	}

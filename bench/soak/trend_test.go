@@ -146,6 +146,7 @@ func TestWhatIsLeftIsSeen(t *testing.T) {
 	f("1 panics after the load, 0 before it", func(o *outcome) { o.after.panics = 1 })
 	f("60 goroutines after the load, 15 before it", func(o *outcome) { o.after.goroutines = 60 })
 	f("60 descriptors after the load, 15 before it", func(o *outcome) { o.after.files = 60 })
+	f("6 MiB of heap after the load, 0 before it", func(o *outcome) { o.after.heap = 6 })
 	f("20 of 100 arrivals were left out, since too many requests were open: the load was not what it should have been",
 		func(o *outcome) { o.tally.skipped.Add(20) })
 }

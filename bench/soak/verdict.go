@@ -115,8 +115,12 @@ type outcome struct {
 	logged  int64 // bytes of the proxy's log
 }
 
-// remain is how many goroutines and descriptors more than before may be left.
-const remain = 16
+// So many goroutines, descriptors and MiB of heap more than before may be left:
+// connections that are kept, pools, and tables that have grown.
+const (
+	remain     = 16
+	remainHeap = 4
+)
 
 // complaints are the reasons for which the run has failed.
 func (o *outcome) complaints() (all []string) {
@@ -156,6 +160,7 @@ func (o *outcome) complaints() (all []string) {
 			{"panics", 0, o.after.panics, 0},
 			{"goroutines", o.before.goroutines, o.after.goroutines, remain},
 			{"descriptors", o.before.files, o.after.files, remain},
+			{"MiB of heap", o.before.heap, o.after.heap, remainHeap},
 		} {
 			if left.after > left.before+left.more {
 				say("%.0f %s after the load, %.0f before it", left.after, left.what, left.before)
