@@ -146,6 +146,36 @@ func badQuoted(c string, n *names) (bad []string) {
 	return bad
 }
 
+// Who is woken by an alert finds it among the symptoms.
+func TestAlertsAreExplained(t *testing.T) {
+	rules, err := os.ReadFile("deploy/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	symptoms, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(rules), -1)
+	if len(made) < 5 {
+		t.Fatalf("only %d alerts are found", len(made))
+	}
+	var known []string
+	for _, m := range made {
+		known = append(known, m[1])
+		if !strings.Contains(string(symptoms), "`"+m[1]+"`") {
+			t.Errorf("docs/troubleshooting.md does not say where %s leads", m[1])
+		}
+	}
+	for _, p := range pages(t) {
+		for _, name := range regexp.MustCompile("`(GeminiProxy\\w+)`").FindAllStringSubmatch(p.text, -1) {
+			if !slices.Contains(known, name[1]) {
+				t.Errorf("%s: there is no alert %s", p.path, name[1])
+			}
+		}
+	}
+}
+
 func TestNamesAreOfThingsThatThereAre(t *testing.T) {
 	n := namesOfProject(t)
 	for _, p := range pages(t) {
