@@ -11,6 +11,8 @@
 // proxy, on the same machine in the same run: compare the two, not the
 // absolute numbers, which mean nothing on a shared machine.
 //
+// bench/soak looks for what grows over hours, bench/compare at other proxies.
+//
 // The scripted upstream that tests and the demonstration use is in
 // bench/upstream.
 package bench
