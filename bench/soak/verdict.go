@@ -204,7 +204,11 @@ func (o *outcome) write(w io.Writer) {
 		fmt.Fprintf(w, "\n%d of %d samples are left out of the trends: the machine was busy with something else, and requests without the proxy slow, too.\n", n, len(o.samples))
 	}
 	failures := o.complaints()
-	if failures == nil {
+	switch {
+	case failures == nil && !o.growths[0].enough:
+		fmt.Fprintf(w, "\n**Every answer was as it must be. What grows cannot be told after so short a time.**\n")
+		return
+	case failures == nil:
 		fmt.Fprintf(w, "\n**Nothing grows, and every answer was as it must be.**\n")
 		return
 	}
