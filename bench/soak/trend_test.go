@@ -115,6 +115,14 @@ func TestABusyMachineIsLeftOut(t *testing.T) {
 	if got := len(calm(flicker)); got != len(flicker)/3 {
 		t.Errorf("%d of %d samples of a machine that is busy now and then", got, len(flicker))
 	}
+	flicker = series(func(s *sample) {
+		if s.p50[wayDirect] = 1; int(s.seconds)%10 == 0 && s.seconds > 20 {
+			s.p50[wayDirect] = 50
+		}
+	})
+	if got := complain(flicker); !strings.Contains(got, "too busy") {
+		t.Errorf("a machine that is busy all the time: %q", got)
+	}
 }
 
 func TestAShortRunHasNoTrend(t *testing.T) {

@@ -138,7 +138,7 @@ func (o *outcome) complaints() (all []string) {
 			say("%d answers %s", n, verdictNames[v])
 		}
 	}
-	if len(o.judged) < len(o.samples)/4 {
+	if n := len(o.samples); n > 0 && o.samples[n-1].seconds-o.samples[0].seconds >= shortest && len(o.judged) < n/4 {
 		say("%d of %d samples can be judged: the machine was too busy with something else", len(o.judged), len(o.samples))
 	}
 	if o.tally.counts[whole].Load() == 0 {
