@@ -116,6 +116,9 @@ func (a *attempt) receive(at time.Time, buf []byte) error {
 	return nil
 }
 
+// spoil keeps the connection from being used again, whatever was read of it.
+func (a *attempt) spoil() { a.body.dirty = true }
+
 // close gives the connection back: to the pool after a body that was read to
 // its end, else to nobody.
 func (a *attempt) close() {

@@ -112,7 +112,7 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 	if h == nil {
 		return
 	}
-	defer h.releaseOnPanic()
+	defer h.releaseOnPanic(ctx)
 	if !h.readable || h.request.Several || !e.group.heals() {
 		h.pass(ctx)
 		return
@@ -142,9 +142,12 @@ func (s *Server) prepare(ctx *fasthttp.RequestCtx, e *exchange) *healer {
 
 // releaseOnPanic closes the attempt of a healer that panics before it is
 // fasthttp's to close. The healer itself is not used again.
-func (h *healer) releaseOnPanic() {
+func (h *healer) releaseOnPanic(ctx *fasthttp.RequestCtx) {
 	if p := recover(); p != nil {
-		h.attempt.close()
+		if !ctx.Response.IsBodyStream() {
+			h.attempt.spoil()
+			h.attempt.close()
+		}
 		panic(p)
 	}
 }
@@ -299,10 +302,11 @@ func (h *healer) Close() error {
 // finish ends the exchange and the healer.
 func (h *healer) finish() {
 	e := h.e
+	defer e.finish()
+	defer e.s.recovered("close", nil)
 	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
 	e.record.wasted = h.splice.Wasted() + h.dropped()
 	h.release()
-	e.finish()
 }
 
 // release gives back everything but the exchange.

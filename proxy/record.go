@@ -123,6 +123,7 @@ func (e *exchange) clientWriteError(err error) error {
 
 // observe counts the exchange and writes its log line.
 func (s *Server) observe(e *exchange) {
+	defer s.recovered("observe", nil)
 	r := &e.record
 	s.metrics.done(e)
 	level := slog.LevelInfo

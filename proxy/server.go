@@ -65,6 +65,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	}
 	s.state.Store(st)
 	s.metrics = newMetrics(st.names())
+	s.log = slog.New(safeLog{log.Handler(), s.metrics.panics})
 	s.metrics.watchQueue(s.gate)
 	s.metrics.reloaded(nil)
 	s.reloads.at = time.Now()
@@ -144,9 +145,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked("serve", p)
-			e.streaming = false
-			e.refuse(ctx, refuse(500, "the proxy failed to serve this request"))
-			ctx.SetConnectionClose()
+			if s.failed(ctx, e) {
+				return
+			}
 		}
 		if !e.streaming {
 			e.finish()
@@ -176,6 +177,21 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	}
 	e.record.kind = kindRelay
 	s.relay(ctx, e)
+}
+
+// failed answers a request that ended in a panic. It is true when the exchange
+// is over with that: a body that was fasthttp's already ends it, and is closed by
+// the answer that takes its place.
+func (s *Server) failed(ctx *fasthttp.RequestCtx, e *exchange) (over bool) {
+	r := failedHere()
+	if over = ctx.Response.IsBodyStream(); over {
+		writeFailure(ctx, r.status, r.message)
+	} else {
+		e.streaming = false
+		e.refuse(ctx, r)
+	}
+	ctx.SetConnectionClose()
+	return over
 }
 
 // unreadable answers what fasthttp could not read as a request.

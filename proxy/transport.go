@@ -38,8 +38,10 @@ type dialSettings struct {
 	maxHeader      int
 }
 
-func newTransport(base *routing.Base, cfg *Config, maxConns int) *transport {
-	d := dialer{connect: cfg.ConnectTimeout, stall: cfg.StallTimeout}
+// newTransport makes one. recovered is called by defer where a panic would end
+// the program.
+func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(where string, err *error)) *transport {
+	d := dialer{connect: cfg.ConnectTimeout, recovered: recovered}
 	if base.TLS {
 		d.tls = &tls.Config{
 			ServerName:         base.ServerName,
@@ -60,22 +62,30 @@ func newTransport(base *routing.Base, cfg *Config, maxConns int) *transport {
 
 // dialer connects to the upstream, TLS handshake included, within connect.
 type dialer struct {
-	connect, stall time.Duration
-	tls            *tls.Config
+	connect   time.Duration
+	tls       *tls.Config
+	recovered func(where string, err *error)
 }
 
 // dial is fasthttp.DialFuncWithTimeout. It works in a goroutine of its own,
 // whose stack goes when it is done: a dial and above all a handshake need a
 // deep one, which the stream's goroutine would keep for as long as it lives.
 func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
+	return d.inBackground(func() (net.Conn, error) { return d.connectTo(addr) })
+}
+
+// inBackground runs connect in a goroutine of its own. A panic in it is an error.
+func (d *dialer) inBackground(connect func() (net.Conn, error)) (net.Conn, error) {
 	type dialed struct {
 		conn net.Conn
 		err  error
 	}
 	done := make(chan dialed, 1)
 	go func() {
-		conn, err := d.connectTo(addr)
-		done <- dialed{conn, err}
+		got := dialed{err: fmt.Errorf("%w: %w", errDial, errPanic)}
+		defer func() { done <- got }()
+		defer d.recovered("dial", nil)
+		got.conn, got.err = connect()
 	}()
 	got := <-done
 	return got.conn, got.err

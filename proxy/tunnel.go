@@ -88,8 +88,7 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 	e.record.attempts = 1
 	r := relays.Get().(*relayed)
 	r.e = e
-	p := plan{upgrade: true}
-	err := r.a.start(e, &p, time.Now().Add(e.cfg.FirstEventTimeout), true, nil)
+	err := r.shake(time.Now().Add(e.cfg.FirstEventTimeout))
 	switch {
 	case err == nil && r.a.head.StatusCode() != 101:
 		r.respond(ctx)
@@ -110,6 +109,12 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 	e.streaming = true
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(t.begin)
+}
+
+// shake sends the handshake and waits until at for the answer to it.
+func (r *relayed) shake(at time.Time) error {
+	defer r.releaseOnPanic(nil)
+	return r.a.start(r.e, &plan{upgrade: true}, at, true, nil)
 }
 
 // switches tells whether a 101 response agrees to what was asked for.
