@@ -178,8 +178,9 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	size := r.size()
 	if r.a.body.framing == framedByNothing {
 		size = 0
-		if n := r.a.head.ContentLength(); n > 0 && string(e.method) == "HEAD" {
-			size = n
+		if string(e.method) == "HEAD" {
+			// What a GET would get; without a length, a body in chunks.
+			size = max(-1, r.a.head.ContentLength())
 		}
 		resp.SkipBody = true
 	}

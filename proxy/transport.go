@@ -158,13 +158,21 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 		if err := h.Read(br); err != nil {
 			return nil, t.headError(e, err, at)
 		}
-		if code := h.StatusCode(); code == 101 && !e.upgrade {
+		code := h.StatusCode()
+		if code < 100 || code == 101 && !e.upgrade || !isHTTP1(h.Protocol()) {
 			return nil, errBadResponse
-		} else if code >= 200 || code == 101 {
+		}
+		if code >= 200 || code == 101 {
 			return takeBuffered(br, buf)
 		}
 	}
 	return nil, errBadResponse
+}
+
+// isHTTP1 tells whether a response is of a version whose framing is known. What
+// fasthttp takes for another one, it reads as HTTP/1.0.
+func isHTTP1(version []byte) bool {
+	return string(version) == "HTTP/1.1" || string(version) == "HTTP/1.0"
 }
 
 // watchAfter is how long a response is waited for before the client is watched.
