@@ -49,7 +49,7 @@ func strangeRequests() (all []string) {
 		// Chunks.
 		for _, c := range []string{
 			"2;a\r\n{}\r\n0\r\n\r\n", "2;a=\"b\"\r\n{}\r\n0;c\r\n\r\n", "2 ;a\r\n{}\r\n0\r\n\r\n", "2\t\r\n{}\r\n0\r\n\r\n", "02\r\n{}\r\n00\r\n\r\n", "2\n{}\r\n0\r\n\r\n",
-			"2\r\n{}\n0\r\n\r\n", "2\r\n{}\r\n0\n\r\n", "2\r\n{}\r\n0\r\n\n", "2\r{}\r\n0\r\n\r\n", "2;a\nb\r\n{}\r\n0\r\n\r\n", "2;a\rb\r\n{}\r\n0\r\n\r\n", "2\r\n{}0\r\n\r\n",
+			"2\r\n{}\n0\r\n\r\n", "2\r\n{}\r\n0\n\r\n", "2\r\n{}\r\n0\r\n\n", "2\r{}\r\n0\r\n\r\n", "2;a\nb\r\n{}\r\n0\r\n\r\n", "2;a\rb\r\n{}\r\n0\r\n\r\n", "2\r\n{}0\r\n\r\n", "2\r\n{}xx0\r\n\r\n", "2\r\n{}\rx0\r\n\r\n",
 			"2\r\n{}\r\r\n0\r\n\r\n", "1\r\n{}\r\n0\r\n\r\n", "3\r\n{}\r\n0\r\n\r\n", "+2\r\n{}\r\n0\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "2_0\r\n{}\r\n0\r\n\r\n",
 			" 2\r\n{}\r\n0\r\n\r\n", "2 2\r\n{}\r\n0\r\n\r\n", "\r\n2\r\n{}\r\n0\r\n\r\n", "g\r\n{}\r\n0\r\n\r\n", "ffffffffffffffff\r\n{}\r\n0\r\n\r\n", "10000000000000002\r\n{}\r\n0\r\n\r\n",
 			"100000002\r\n{}\r\n0\r\n\r\n", "0000000000000000000000002\r\n{}\r\n0\r\n\r\n", "2\x00\r\n{}\r\n0\r\n\r\n", "0\r\n\r\n" + second, "0\r\nX: y\r\n\r\n" + second,

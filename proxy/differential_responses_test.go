@@ -246,7 +246,7 @@ func strangeResponses() (all []string) {
 	}
 	for _, c := range []string{
 		"2;a=b\r\nhi\r\n0\r\n\r\n", "02\r\nhi\r\n00\r\n\r\n", "2 \r\nhi\r\n0\r\n\r\n", "2\nhi\r\n0\r\n\r\n", "2\r\nhi\n0\r\n\r\n", "2\r\nhi\r\n0\n\r\n", "2\r\nhi\r\n0\r\n\n", "2;a\nb\r\nhi\r\n0\r\n\r\n", "2;a\rb\r\nhi\r\n0\r\n\r\n", "2\rhi\r\n0\r\n\r\n",
-		"2\r\nhi", "2\r\nhi\r\n", "2\r\nhi\r\n0", "2\r\nhi\r\n0\r\n", "2\r\nh", "3\r\nhi\r\n0\r\n\r\n", "1\r\nhi\r\n0\r\n\r\n", "+2\r\nhi\r\n0\r\n\r\n", "-2\r\nhi\r\n0\r\n\r\n", "0x2\r\nhi\r\n0\r\n\r\n", " 2\r\nhi\r\n0\r\n\r\n", "g\r\nhi\r\n0\r\n\r\n",
+		"2\r\nhi", "2\r\nhi\r\n", "2\r\nhi\r\n0", "2\r\nhi\r\n0\r\n", "2\r\nhixx0\r\n\r\n", "2\r\nhi\rx0\r\n\r\n", "0\r\nxx", "2\r\nh", "3\r\nhi\r\n0\r\n\r\n", "1\r\nhi\r\n0\r\n\r\n", "+2\r\nhi\r\n0\r\n\r\n", "-2\r\nhi\r\n0\r\n\r\n", "0x2\r\nhi\r\n0\r\n\r\n", " 2\r\nhi\r\n0\r\n\r\n", "g\r\nhi\r\n0\r\n\r\n",
 		"ffffffffffffffff\r\nhi\r\n0\r\n\r\n", "10000000000000002\r\nhi\r\n0\r\n\r\n", "0\r\n\r\n" + second, "0\r\nX-Evil: 1\r\n\r\n" + second, "0\r\nContent-Length: 5\r\n\r\n", "0\r\nX: y\n\r\n", "2\r\nhi\r\n\r\n0\r\n\r\n", "2\x00\r\nhi\r\n0\r\n\r\n",
 		"", "0\r\n\r\n\r\n", "0\r\n\r\nx",
 	} {

@@ -145,17 +145,17 @@ func (s *Server) logRequest(e *exchange, level slog.Level) {
 	if e.group != nil {
 		group = e.group.Name
 	}
-	model, action := e.model()
+	model, action := modelOf(beforeParameters(e.path))
 	if r.model != "" {
 		model = []byte(r.model)
 	}
 	e.attrs = append(e.attrs[:0],
 		slog.String("kind", kindNames[r.kind]),
-		slog.String("method", clip(e.method)),
+		slog.String("method", loggedMethod(e.method)),
 		slog.String("group", group),
 		slog.String("client", e.place.name()),
-		slog.String("model", clip(model)),
-		slog.String("action", clip(action)),
+		slog.String("model", loggedName(model)),
+		slog.String("action", loggedName(action)),
 		slog.Int("status", r.status),
 		slog.Int("attempts", r.attempts),
 		slog.String("verdicts", r.names()),
