@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,14 +132,15 @@ func (d *responses) hears(t testing.TB, method, raw string, stay bool) bool {
 	d.up.mu.Unlock()
 	c, err := net.Dial("tcp", d.addr)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return false
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, method+" /a HTTP/1.1\r\nHost: a\r\n\r\n"+sentinel)
 	replies, err := io.ReadAll(c)
 	if isHang(err) {
-		t.Fatalf("%q: hangs after %q", raw, replies)
+		t.Errorf("%q: hangs after %q", raw, replies)
 	}
 	fail := func(format string, args ...any) {
 		t.Helper()
@@ -274,16 +276,16 @@ func TestDifferentialResponses(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
-			d := newResponses(t, func(*proxy.Config) {})
-			passed := 0
-			for _, raw := range all {
-				for _, stay := range []bool{false, true} {
-					if d.hears(t, method, raw, stay) {
-						passed++
+			var passed atomic.Int64
+			spread(2*len(all), func() func(i int) {
+				d := newResponses(t, func(*proxy.Config) {})
+				return func(i int) {
+					if d.hears(t, method, all[i/2], i%2 == 0) {
+						passed.Add(1)
 					}
 				}
-			}
-			if t.Logf("%d of %d got through", passed, 2*len(all)); passed < len(all)/2 {
+			})
+			if t.Logf("%d of %d got through", passed.Load(), 2*len(all)); int(passed.Load()) < len(all)/2 {
 				t.Error("too few")
 			}
 		})
@@ -293,8 +295,8 @@ func TestDifferentialResponses(t *testing.T) {
 // FuzzRawResponses is TestDifferentialResponses for any bytes. Trailers are left
 // out: the proxy drops them unread.
 func FuzzRawResponses(f *testing.F) {
-	for _, raw := range strangeResponses() {
-		if len(raw) < 1000 {
+	for i, raw := range strangeResponses() {
+		if len(raw) < 1000 && i%5 == 0 { // the test has them all
 			f.Add(raw, true)
 		}
 	}

@@ -8,10 +8,19 @@ import "bytes"
 // more stands for what is left out.
 const more = "…"
 
-// beforeParameters returns the part of a path before what looks like parameters.
+// beforeParameters returns the part of a path before what looks like parameters,
+// encoded or not.
 func beforeParameters(path []byte) []byte {
-	if i := bytes.IndexAny(path, "&="); i >= 0 {
-		return path[:i]
+	for i, c := range path {
+		switch c {
+		case '&', '=', ';':
+			return path[:i]
+		case '%':
+			switch string(lower(make([]byte, 0, 3), path[i:])) {
+			case "%26", "%3d", "%3b", "%3f":
+				return path[:i]
+			}
+		}
 	}
 	return path
 }
@@ -45,7 +54,7 @@ func loggedMethod(method []byte) string {
 // isNameByte marks what names of models consist of, with their prefixes and
 // versions.
 var isNameByte = func() (t [0x80]bool) {
-	for _, c := range "-._/@:+~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+	for _, c := range "-._/@:+~%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		t[c] = true
 	}
 	return t
