@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare bench-guard clients fuzz demo unit schema dist dist-check
+.PHONY: all build check test race bench bench-compare bench-guard clients fuzz demo unit vulnerabilities schema dist dist-check
 
 all: check test
 
@@ -46,6 +46,10 @@ demo:
 
 unit:
 	systemd-analyze security --offline=true --threshold=15 deploy/gemini-resilient-proxy.service
+
+# Known vulnerabilities that the program can reach.
+vulnerabilities:
+	.ci/vulnerabilities
 
 # What editors complete the configuration file by.
 schema:
