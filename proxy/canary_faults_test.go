@@ -118,7 +118,7 @@ func TestCanaryInMidAnswer(t *testing.T) {
 		close(release)
 		all.Wait()
 		a.idle()
-		a.everywhere("after it, the key in the " + name)
+		free(t, "the log after it, the key in the "+name, a.log.String())
 		a.sentUpstream(canaryKey)
 	}
 }

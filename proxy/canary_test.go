@@ -125,14 +125,13 @@ var places = map[string]func(target, body, key string) (string, string, []string
 }
 
 // everywhere looks at all that an operator can see.
-func (a *aviary) everywhere(when string) {
+func (a *aviary) everywhere(when string, more ...string) {
 	a.t.Helper()
 	free(a.t, "the log "+when, a.log.String())
-	for _, page := range []string{
+	for _, page := range append(more,
 		"/metrics", "/groups", "/healthz", "/readyz", "/", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=1", "/debug/pprof/goroutine?debug=2",
-		"/debug/pprof/heap?debug=1", "/debug/pprof/heap?debug=2", "/debug/pprof/allocs?debug=1", "/debug/pprof/block?debug=1", "/debug/pprof/mutex?debug=1",
-		"/debug/pprof/threadcreate?debug=1", "/debug/pprof/heap", "/debug/pprof/goroutine", "/debug/pprof/trace?seconds=0.01", "/nothing?key=x",
-	} {
+		"/debug/pprof/goroutine", "/debug/pprof/heap?debug=1", "/debug/pprof/block?debug=1", "/debug/pprof/mutex?debug=1", "/nothing?key=x",
+	) {
 		w := httptest.NewRecorder()
 		a.server.Admin().ServeHTTP(w, httptest.NewRequest("GET", page, nil))
 		text := w.Body.String()
