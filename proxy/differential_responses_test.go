@@ -147,8 +147,10 @@ func (d *responses) hears(t testing.TB, method, raw string, stay bool) bool {
 		t.Errorf("%s, %q, stay %t\nbecame %q\n%s", method, raw, stay, replies, fmt.Sprintf(format, args...))
 	}
 	// A proxy takes the space before a colon away (RFC 9112 5.1).
-	head, body, _ := strings.Cut(raw, "\r\n\r\n")
-	plainly := spaceBeforeColon.ReplaceAllString(head, "$1:") + "\r\n\r\n" + body
+	plainly := raw
+	if head, body, ok := strings.Cut(raw, "\r\n\r\n"); ok {
+		plainly = spaceBeforeColon.ReplaceAllString(head, "$1:") + "\r\n\r\n" + body
+	}
 	want, wantErr := readHeard(bufio.NewReader(strings.NewReader(plainly)), method)
 	br := bufio.NewReader(strings.NewReader(string(replies)))
 	got, err := readHeard(br, method)
