@@ -106,6 +106,10 @@ func strangeRequests() (all []string) {
 		add("%s%s\r\nContent-Length: 2\r\n\r\n{}"+second, head("POST /a"), f)
 		add("%s%s\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"+second, head("POST /a"), f)
 	}
+	// Handshakes of WebSockets.
+	for _, f := range []string{"", "Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n", "Connection: close\r\n", "Upgrade: h2c\r\n", "Sec-WebSocket-Protocol: a\r\nsec-websocket-protocol: b\r\n"} {
+		all = append(all, handshake(livePath, f), handshake("/"+livePath, f), handshake(livePath, f)+"{}"+second)
+	}
 	// One behind the other.
 	add("%s\r\n%s\r\n%s\r\n", head("GET /1"), head("GET /2"), head("GET /3"))
 	add("\r\n%s\r\n", head("GET /1"))
