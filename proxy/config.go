@@ -22,6 +22,12 @@ type Config struct {
 	// AdminAddr is the listener of health, metrics and pprof, in the same
 	// form. Empty turns it off.
 	AdminAddr string
+	// TLSCertFile and TLSKeyFile make the public listener speak TLS: PEM files
+	// with a certificate chain and its key. Both are set or none.
+	TLSCertFile, TLSKeyFile string
+	// TLSClientCAFile makes it ask clients for a certificate of one of the
+	// authorities in this PEM file.
+	TLSClientCAFile string
 	// UpstreamURLBase is scheme://host[:port][/path] of the upstream.
 	UpstreamURLBase string
 	// GroupMapping maps each group's name to the path between the upstream's

@@ -3,7 +3,6 @@ package proxy
 import (
 	"io"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -32,11 +31,14 @@ type clientConn struct {
 	watched epollEntry
 	armed   time.Time // the write deadline
 	polled  polled    // Conn, nil when it cannot be polled
+	below   net.Conn  // Conn, or what is below TLS
 	orphan  func()    // called by Close: what else ends with the connection, or nil
 }
 
-func newClientConn(conn net.Conn, stall time.Duration) *clientConn {
-	c := &clientConn{Conn: conn, stall: stall, raw: rawConn(conn)}
+// newClientConn wraps a connection that speaks HTTP on conn, and lies on below.
+// A connection under TLS cannot be polled, but its peer can be watched.
+func newClientConn(conn, below net.Conn, stall time.Duration) *clientConn {
+	c := &clientConn{Conn: conn, below: below, stall: stall, raw: rawConn(below)}
 	c.polled, _ = conn.(polled)
 	return c
 }
@@ -97,9 +99,7 @@ func (c *clientConn) Close() error {
 		end()
 	}
 	if c.from != nil {
-		c.from.mu.Lock()
-		delete(c.from.open, c)
-		c.from.mu.Unlock()
+		c.from.forget(c)
 	}
 	return c.Conn.Close()
 }
@@ -118,42 +118,6 @@ func (c *clientConn) disarm() {
 	if !c.armed.IsZero() {
 		c.armed = time.Time{}
 		c.Conn.SetWriteDeadline(c.armed)
-	}
-}
-
-// clientListener hands out clientConns and knows which of them are open:
-// fasthttp leaves those alone that have not sent a request yet.
-type clientListener struct {
-	net.Listener
-	stall time.Duration
-
-	mu   sync.Mutex
-	open map[*clientConn]struct{}
-}
-
-func newClientListener(l net.Listener, stall time.Duration) *clientListener {
-	return &clientListener{Listener: l, stall: stall, open: map[*clientConn]struct{}{}}
-}
-
-func (l *clientListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := newClientConn(newRawIO(conn), l.stall)
-	c.from = l
-	l.mu.Lock()
-	l.open[c] = struct{}{}
-	l.mu.Unlock()
-	return c, nil
-}
-
-// closeConns closes the connections that are still open.
-func (l *clientListener) closeConns() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.open {
-		c.Conn.Close()
 	}
 }
 

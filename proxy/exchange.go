@@ -81,7 +81,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	e.method = ctx.Request.Header.Method()
 	e.client, _ = ctx.Conn().(*clientConn)
 	if e.client == nil {
-		e.client = newClientConn(ctx.Conn(), s.cfg.ClientStallTimeout)
+		e.client = newClientConn(ctx.Conn(), ctx.Conn(), s.cfg.ClientStallTimeout)
 	}
 	s.enter(e)
 	return e

@@ -33,6 +33,7 @@ type metrics struct {
 	wasted        *prometheus.CounterVec
 	shadow        *prometheus.CounterVec
 	callEnds      *prometheus.CounterVec
+	healedEver    atomic.Int64 // sum of healed over all groups
 	refused       *prometheus.CounterVec
 	ejections     *prometheus.CounterVec
 	keysEjected   *prometheus.CounterVec
@@ -124,6 +125,17 @@ func (m *metrics) watchQueue(g *routing.Gate) {
 	}))
 }
 
+// watchCertificate shows when the public listener's certificate expires.
+func (m *metrics) watchCertificate(c *certificates) {
+	if c == nil {
+		return
+	}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "certificate_expiry_timestamp_seconds",
+		Help: "When the certificate of the public listener is no longer valid, in Unix time."}, func() float64 {
+		return float64(c.expiry().Unix())
+	}))
+}
+
 // prime makes the series of all groups, so that a rate over the first
 // interruption of a process is not lost.
 func (m *metrics) prime(groups []string) {
@@ -180,6 +192,7 @@ func (m *metrics) done(e *exchange) {
 	}
 	if r.healed {
 		m.healed.WithLabelValues(group).Inc()
+		m.healedEver.Add(1)
 	}
 	if r.gaveUp != "" {
 		m.gaveUp.WithLabelValues(group, r.gaveUp).Inc()
