@@ -23,6 +23,7 @@ func (s *Server) Admin() http.Handler {
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	s.addPage(mux)
 	mux.HandleFunc("GET /groups", s.showGroups)
 	mux.HandleFunc("POST /reload", s.serveReload)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))

@@ -120,8 +120,9 @@ func (e *exchange) finish() {
 func (e *exchange) reset() {
 	wake, target, scratch, attrs, verdicts := e.wake, e.target[:0], e.scratch[:0], e.attrs, e.record.verdicts[:0]
 	fields, connection := e.head.fields, e.head.connection
-	renamed, ready := e.renamed[:0], e.place.ticket.Ready
+	renamed, ready, seams := e.renamed[:0], e.place.ticket.Ready, e.record.seams[:0]
 	*e = exchange{}
+	e.record.seams = seams
 	e.renamed, e.place.ticket.Ready = renamed, ready
 	e.wake, e.target, e.scratch, e.attrs, e.record.verdicts = wake, target, scratch, attrs, verdicts
 	e.head.fields, e.head.connection = fields, connection

@@ -90,6 +90,10 @@ type healing struct {
 	rode     error          // what ended a ride, for the next read
 	unsent   []byte         // of a frame that the client did not take at once
 
+	counted int       // events of the attempt that are in the metrics
+	turns   uint8     // reads, of which some are timed
+	readAt  time.Time // of one that is, zero while none is
+
 	one *unary // for a request that asks for one document, else nil
 
 	hurried  bool     // the client's X-Server-Timeout is what the upstream has
@@ -241,6 +245,7 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 		if err := h.flush(); err != nil {
 			return h.e.record.bytes, err
 		}
+		h.timeEnd()
 	}
 	switch h.phase {
 	case phaseGiveUp:
@@ -276,6 +281,7 @@ func (h *healer) pending() bool { return len(h.out) > frameRoom }
 
 // advance works until there are bytes for the client or the answer is over.
 func (h *healer) advance() {
+	defer h.countEvents()
 	for !h.pending() {
 		switch h.phase {
 		case phaseStart:

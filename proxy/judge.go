@@ -113,6 +113,10 @@ func (h *healer) broke(o routing.Outcome, err error) {
 	h.e.record.verdict(o)
 	h.e.s.metrics.interrupted(h.e.group, o)
 	h.noteSeam()
+	if o.Interruption() {
+		h.e.record.cut(o.String(), h.splice.Transcript().Len())
+	}
+	h.countEvents()
 	h.debugAttempt()
 	h.settle()
 	h.attempt.close()

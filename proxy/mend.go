@@ -13,6 +13,7 @@ func (h *healer) start() {
 	if !h.aim() {
 		return
 	}
+	h.counted = 0
 	h.ledger.Attempts++
 	e.record.attempts = h.ledger.Attempts
 	h.told, h.hasTold, h.cause = 0, false, nil

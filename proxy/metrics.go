@@ -33,15 +33,18 @@ type metrics struct {
 	wasted        *prometheus.CounterVec
 	shadow        *prometheus.CounterVec
 	callEnds      *prometheus.CounterVec
-	healedEver    atomic.Int64 // sum of healed over all groups
-	refused       *prometheus.CounterVec
-	ejections     *prometheus.CounterVec
-	keysEjected   *prometheus.CounterVec
-	keysParked    *prometheus.CounterVec
-	fallbacks     *prometheus.CounterVec
-	clients       *prometheus.CounterVec
-	reloadOK      prometheus.Gauge
-	reloadAt      prometheus.Gauge
+	added         prometheus.Histogram
+
+	// Sums over all groups, for the live page.
+	events, requestsEver, healedEver, gaveUpEver, brokenEver atomic.Int64
+	refused                                                  *prometheus.CounterVec
+	ejections                                                *prometheus.CounterVec
+	keysEjected                                              *prometheus.CounterVec
+	keysParked                                               *prometheus.CounterVec
+	fallbacks                                                *prometheus.CounterVec
+	clients                                                  *prometheus.CounterVec
+	reloadOK                                                 prometheus.Gauge
+	reloadAt                                                 prometheus.Gauge
 
 	perGroup sync.Map // group name -> *groupCounters
 }
@@ -95,6 +98,11 @@ func newMetrics(groups []string) *metrics {
 	m.reloadAt = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "config_last_reload_success_timestamp_seconds",
 		Help: "When the running configuration was loaded."})
 	m.clients = counter("client_requests_total", "Requests of clients with a token that are over, by the class of the status.", "client", "code")
+	m.added = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "added_latency_seconds",
+		Help:    "Time from a read of a stream to the end of the write to the client, of one read in 32.",
+		Buckets: []float64{5e-6, 1e-5, 2e-5, 3e-5, 5e-5, 75e-6, 1e-4, 15e-5, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 5e-3, .01, .02, .05, .1, .25}})
+	m.registry.MustRegister(m.added, prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "stream_events_total",
+		Help: "Events of healed streams that came from upstreams."}, func() float64 { return float64(m.events.Load()) }))
 	m.registry.MustRegister(m.clients, m.reloadOK, m.reloadAt, m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
@@ -172,6 +180,7 @@ var refusedReasons = []string{"token", "group", "model", "rate", "memory", "clie
 func (m *metrics) interrupted(g *group, o routing.Outcome) {
 	if o.Interruption() {
 		m.interruptions.WithLabelValues(g.Name, o.String()).Inc()
+		m.brokenEver.Add(1)
 	}
 }
 
@@ -196,6 +205,7 @@ func (m *metrics) done(e *exchange) {
 	}
 	if r.gaveUp != "" {
 		m.gaveUp.WithLabelValues(group, r.gaveUp).Inc()
+		m.gaveUpEver.Add(1)
 	}
 	if r.note == errGone.Error() || slices.Contains(r.verdicts, routing.ClientGone) {
 		m.clientGone.WithLabelValues(group).Inc()
@@ -203,6 +213,7 @@ func (m *metrics) done(e *exchange) {
 	if r.toFirst > 0 {
 		m.toFirstOf[r.kind].Observe(r.toFirst.Seconds())
 	}
+	m.requestsEver.Add(1)
 	m.open.Dec()
 }
 

@@ -33,6 +33,8 @@ type record struct {
 	verdicts []routing.Outcome // of the attempts, the first maxVerdicts
 	bytes    int64             // of the body, written to the client
 	toFirst  time.Duration     // from the request to the first byte of the answer
+	seams    []seamNote        // where the answer was cut, the first maxSeams
+	cuts     int               // how many there were
 	healed   bool
 	wasted   int64 // tokens of attempts of which nothing was delivered
 	gaveUp   string
@@ -125,6 +127,9 @@ func (e *exchange) clientWriteError(err error) error {
 func (s *Server) observe(e *exchange) {
 	r := &e.record
 	s.metrics.done(e)
+	if r.healed {
+		s.recent.add(e)
+	}
 	level := slog.LevelInfo
 	if r.gaveUp != "" || r.status >= 500 {
 		level = slog.LevelWarn
@@ -203,6 +208,7 @@ func (h *healer) noteSeam() {
 	}
 	s.metrics.seams.WithLabelValues(kind.String()).Inc()
 	s.metrics.seamDropped.Add(float64(dropped))
+	h.e.record.join(kind, dropped)
 	if !s.cfg.DebugMode {
 		return
 	}

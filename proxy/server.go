@@ -34,6 +34,8 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 	prefill prefills
+	live    live
+	recent  recent
 	http    *fasthttp.Server
 
 	draining   atomic.Bool
@@ -76,6 +78,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics.reloaded(nil)
 	s.reloads.at = time.Now()
 	go s.watchMemory()
+	go s.sampleLive()
 	s.http = s.newHTTP()
 	if s.loops, err = openLoops(s.panicked); err != nil {
 		return nil, fmt.Errorf("wait for upstreams: %w", err)
