@@ -34,46 +34,6 @@ func TestUnitIsHardened(t *testing.T) {
 	}
 }
 
-// TestUnitsAreUnderstood has systemd read all units, with every line of them
-// switched on.
-func TestUnitsAreUnderstood(t *testing.T) {
-	tool, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze is not installed")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	args := []string{"verify", "--man=no", "--recursive-errors=no"}
-	for _, name := range []string{unit, "gemini-resilient-proxy.socket", "gemini-resilient-proxy-admin.socket"} {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.ReplaceAll(string(b), "/usr/local/bin/gemini-resilient-proxy", self)
-		text = strings.ReplaceAll(strings.ReplaceAll(text, "#LoadCredential", "LoadCredential"), "#Environment", "Environment")
-		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, dir+"/"+name)
-	}
-	out, err := exec.Command(tool, args...).CombinedOutput()
-	if strings.Contains(string(out), "unrecognized option") {
-		t.Skip("systemd-analyze is too old to check one unit alone")
-	}
-	for line := range strings.Lines(string(out)) {
-		// Before version 253 notify-reload is unknown, as the unit says.
-		if strings.Contains(line, "gemini-resilient-proxy") && !strings.Contains(line, "notify-reload") {
-			t.Error(strings.TrimSpace(line))
-		}
-	}
-	if _, exited := err.(*exec.ExitError); err != nil && !exited {
-		t.Error(err)
-	}
-}
-
 func TestUnitStopsLaterThanTheDrainEnds(t *testing.T) {
 	b, err := os.ReadFile(unit)
 	if err != nil {

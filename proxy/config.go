@@ -240,6 +240,7 @@ func (l *loader) checkTogether() {
 	if usable("LISTEN_ADDR", "ADMIN_ADDR") && c.AdminAddr == c.ListenAddr && !strings.HasSuffix(c.AdminAddr, ":0") {
 		l.fail(l.where("ADMIN_ADDR"), "%s: must not be the same as LISTEN_ADDR", settingValue(c.AdminAddr))
 	}
+	l.checkTLS()
 	if usable("EJECT_TIME", "EJECT_MAX_TIME") && c.EjectMaxTime < c.EjectTime {
 		l.fail(l.where("EJECT_MAX_TIME"), `"%v": must not be less than EJECT_TIME, which is "%v"`, c.EjectMaxTime, c.EjectTime)
 	}

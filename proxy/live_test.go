@@ -153,7 +153,7 @@ func TestLive(t *testing.T) {
 	}
 	s.play(nil, upstream.Script{upstream.Text(first), upstream.Reset()})
 	w = o.until(func(w watched) bool { return w.Detail.GaveUp == 1 })
-	if len(w.Detail.Reasons) != 1 || len(w.Detail.Streams) != 1 {
+	if w.Detail.Reasons["failures"] != 1 || len(w.Detail.Streams) != 1 {
 		t.Errorf("%+v", w.Detail)
 	}
 	// A page that is opened later sees what was.

@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -37,7 +40,9 @@ var description = regexp.MustCompile(`^Desc\{fqName: ("(?:[^"\\]|\\.)*"), help: 
 // series so far, by name. Go's own (go_*, process_*) are left out.
 func families(t *testing.T) []family {
 	t.Helper()
-	s, err := New(DefaultConfig(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	cfg := DefaultConfig()
+	cfg.TLSCertFile, cfg.TLSKeyFile = certificateFiles(t)
+	s, err := New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,4 +180,27 @@ func causes() (names []string) {
 		}
 	}
 	return names
+}
+
+// certificateFiles writes a certificate: with one there is a metric more.
+func certificateFiles(t *testing.T) (cert, key string) {
+	t.Helper()
+	pair, err := selfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "crt"), filepath.Join(dir, "key")
+	for path, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }
