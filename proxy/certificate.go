@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -12,7 +13,6 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,47 +28,27 @@ type tlsFiles struct {
 
 func (c *Config) tlsFiles() tlsFiles { return tlsFiles{c.TLSCertFile, c.TLSKeyFile, c.TLSClientCAFile} }
 
-// load reads the files. The error names the setting and the file, and never
-// what is in it.
-func (f tlsFiles) load() (*tls.Config, error) {
-	conf := &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
-	}
-	pair, err := f.loadPair()
-	if err != nil {
-		return nil, err
-	}
-	conf.Certificates = []tls.Certificate{pair}
-	if f.clientCA == "" {
-		return conf, nil
-	}
-	pem, err := os.ReadFile(f.clientCA)
-	if err != nil {
-		return nil, fmt.Errorf("TLS_CLIENT_CA_FILE: %s: cannot be read: %w", f.clientCA, bare(err))
-	}
-	conf.ClientCAs = x509.NewCertPool()
-	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("TLS_CLIENT_CA_FILE: %s: holds no certificate in PEM", f.clientCA)
-	}
-	conf.ClientAuth = tls.RequireAndVerifyClientCert
-	return conf, nil
+// tlsContents are the files as they were read.
+type tlsContents struct {
+	cert, key, clientCA []byte
 }
 
-func (f tlsFiles) loadPair() (tls.Certificate, error) {
-	cert, err := os.ReadFile(f.cert)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("TLS_CERT_FILE: %s: cannot be read: %w", f.cert, bare(err))
+// read reads the files. The error names the setting and the file.
+func (f tlsFiles) read() (c tlsContents, err error) {
+	for _, one := range []struct {
+		setting, path string
+		to            *[]byte
+	}{
+		{"TLS_CERT_FILE", f.cert, &c.cert}, {"TLS_KEY_FILE", f.key, &c.key}, {"TLS_CLIENT_CA_FILE", f.clientCA, &c.clientCA},
+	} {
+		if one.path == "" {
+			continue
+		}
+		if *one.to, err = os.ReadFile(one.path); err != nil {
+			return c, fmt.Errorf("%s: %s: cannot be read: %w", one.setting, one.path, bare(err))
+		}
 	}
-	key, err := os.ReadFile(f.key)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("TLS_KEY_FILE: %s: cannot be read: %w", f.key, bare(err))
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("TLS_CERT_FILE: %s with TLS_KEY_FILE: %s: %w", f.cert, f.key, err)
-	}
-	return pair, nil
+	return c, nil
 }
 
 // bare is an error of package os without the path.
@@ -80,26 +60,58 @@ func bare(err error) error {
 	return err
 }
 
-// stamp tells versions of the files apart.
-func (f tlsFiles) stamp() string {
-	var b strings.Builder
-	for _, path := range []string{f.cert, f.key, f.clientCA} {
-		if st, err := os.Stat(path); err == nil {
-			fmt.Fprintf(&b, "%d %d\n", st.Size(), st.ModTime().UnixNano())
-		} else {
-			b.WriteString("missing\n")
-		}
+// digest tells versions of the files apart. Sizes and times would not do: a
+// renewed certificate may have both of the one before.
+func (c *tlsContents) digest() [sha256.Size]byte {
+	h := sha256.New()
+	for _, b := range [][]byte{c.cert, c.key, c.clientCA} {
+		sum := sha256.Sum256(b)
+		h.Write(sum[:])
 	}
-	return b.String()
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// config makes a configuration of what was read. The error names the setting
+// and the file, and never what is in it.
+func (f tlsFiles) config(c tlsContents) (*tls.Config, error) {
+	pair, err := tls.X509KeyPair(c.cert, c.key)
+	if err != nil {
+		return nil, fmt.Errorf("TLS_CERT_FILE: %s with TLS_KEY_FILE: %s: %w", f.cert, f.key, err)
+	}
+	conf := &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"http/1.1"},
+		Certificates: []tls.Certificate{pair},
+	}
+	if f.clientCA == "" {
+		return conf, nil
+	}
+	conf.ClientCAs = x509.NewCertPool()
+	if !conf.ClientCAs.AppendCertsFromPEM(c.clientCA) {
+		return nil, fmt.Errorf("TLS_CLIENT_CA_FILE: %s: holds no certificate in PEM", f.clientCA)
+	}
+	conf.ClientAuth = tls.RequireAndVerifyClientCert
+	return conf, nil
+}
+
+// load reads the files and makes a configuration of them.
+func (f tlsFiles) load() (*tls.Config, error) {
+	c, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	return f.config(c)
 }
 
 // certificates are what the public listener shows and asks for. They follow
 // their files; files that cannot be used change nothing.
 type certificates struct {
-	files tlsFiles
-	log   *slog.Logger
-	own   tls.Certificate // the proxy's own as a client of itself, see Probe
-	top   *tls.Config     // holds the keys of session tickets
+	files      tlsFiles
+	log        *slog.Logger
+	own        tls.Certificate // the proxy's own as a client of itself, see Probe
+	top        *tls.Config     // of all connections; asks current for the rest
+	tickets    tickets
+	handshakes handshakes
 
 	now  atomic.Pointer[tls.Config]
 	next atomic.Int64 // when the files are to be looked at again, Unix nanoseconds
@@ -107,62 +119,68 @@ type certificates struct {
 	seen string       // the version that was tried last
 }
 
-// newCertificates loads the files. It returns nil when there are none.
-func newCertificates(f tlsFiles, log *slog.Logger) (*certificates, error) {
+// newCertificates loads the files. It returns nil when there are none. Of the
+// conns connections that there may be, a part may be slow in their handshake.
+func newCertificates(f tlsFiles, conns int, log *slog.Logger) (*certificates, error) {
 	if f.cert == "" {
 		return nil, nil
 	}
-	c := &certificates{files: f, log: log, seen: f.stamp()}
+	c := &certificates{files: f, log: log, handshakes: handshakes{most: max(1, conns/4)}}
 	var err error
 	if c.own, err = selfSigned(); err != nil {
 		return nil, err
 	}
-	conf, err := f.load()
-	if err != nil {
-		return nil, err
+	now := time.Now()
+	c.top = &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(time.Now()), nil },
 	}
-	c.use(conf)
-	c.top = conf.Clone()
-	c.top.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(time.Now()), nil }
-	return c, nil
-}
-
-func (c *certificates) use(conf *tls.Config) {
-	if conf.ClientCAs != nil {
-		conf.ClientCAs.AddCert(c.own.Leaf)
-	}
-	c.now.Store(conf)
-	c.next.Store(time.Now().Add(certificateTick).UnixNano())
+	c.tickets.turn(c.top, now)
+	return c, c.refresh(now)
 }
 
 // current returns the configuration for a handshake. Whoever comes while
 // another looks at the files does not wait.
 func (c *certificates) current(now time.Time) *tls.Config {
 	if now.UnixNano() >= c.next.Load() && c.mu.TryLock() {
-		c.refresh(now)
+		if err := c.refresh(now); err != nil {
+			c.log.Error("the certificate is not loaded, the old one stays", "error", err.Error())
+		}
 		c.mu.Unlock()
 	}
 	return c.now.Load()
 }
 
-func (c *certificates) refresh(now time.Time) {
+// refresh takes what the files hold, if it is new. An error is returned once
+// for each version of the files.
+func (c *certificates) refresh(now time.Time) error {
 	c.next.Store(now.Add(certificateTick).UnixNano())
-	stamp := c.files.stamp()
-	if stamp == c.seen {
-		return
+	c.tickets.turn(c.top, now)
+	contents, err := c.files.read()
+	seen := fmt.Sprintf("%x %v", contents.digest(), err)
+	if seen == c.seen {
+		return nil
 	}
-	c.seen = stamp
-	conf, err := c.files.load()
+	c.seen = seen
 	if err != nil {
-		c.log.Error("the certificate is not loaded, the old one stays", "error", err.Error())
-		return
+		return err
 	}
-	c.use(conf)
-	c.log.Info("certificate loaded", "until", c.expiry())
+	conf, err := c.files.config(contents)
+	if err != nil {
+		return err
+	}
+	if conf.ClientCAs != nil {
+		conf.ClientCAs.AddCert(c.own.Leaf)
+	}
+	c.now.Store(conf)
+	c.log.Info("certificate loaded", "until", conf.Certificates[0].Leaf.NotAfter)
+	return nil
 }
 
 // expiry returns when the certificate is no longer valid.
-func (c *certificates) expiry() time.Time { return c.now.Load().Certificates[0].Leaf.NotAfter }
+func (c *certificates) expiry() time.Time {
+	return c.current(time.Now()).Certificates[0].Leaf.NotAfter
+}
 
 // selfSigned makes a certificate for clients that is trusted by itself alone. Its
 // key never leaves the process.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"container/list"
 	"io"
 	"net"
 	"syscall"
@@ -29,10 +30,11 @@ type clientConn struct {
 	readErr error           // of the first read that failed, see bodyError
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
 	watched epollEntry
-	armed   time.Time // the write deadline
-	polled  polled    // Conn, nil when it cannot be polled
-	below   net.Conn  // Conn, or what is below TLS
-	orphan  func()    // called by Close: what else ends with the connection, or nil
+	armed   time.Time     // the write deadline
+	polled  polled        // Conn, nil when it cannot be polled
+	below   net.Conn      // Conn, or what is below TLS
+	orphan  func()        // called by Close: what else ends with the connection, or nil
+	shaking *list.Element // among the handshakes, nil when there is none
 }
 
 // newClientConn wraps a connection that speaks HTTP on conn, and lies on below.
@@ -68,6 +70,9 @@ func (c *clientConn) bodyError(err error) error {
 // read under the absolute deadline that fasthttp sets.
 func (c *clientConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if c.shaking != nil {
+		c.shook(err)
+	}
 	if err != nil && c.readErr == nil {
 		c.readErr = err
 	}
@@ -78,6 +83,16 @@ func (c *clientConn) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// shook ends the TLS handshake, which the first read has made. Of each
+// connection something is read, be it the error that it is closed.
+func (c *clientConn) shook(err error) {
+	c.from.certs.handshakes.end(c.shaking)
+	c.shaking = nil
+	if err != nil {
+		spokePlain(c.below, err)
+	}
 }
 
 // Write gives the client CLIENT_STALL_TIMEOUT for each piece.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,8 @@ type clientListener struct {
 	stall time.Duration
 	certs *certificates // nil: no TLS
 	room  chan struct{} // holds one value for each connection, and is shared by all listeners
+
+	reached, apart atomic.Bool // what Probe found, see there
 
 	once   sync.Once
 	closed chan struct{}
@@ -74,6 +77,9 @@ func (l *clientListener) admit(conn net.Conn) *clientConn {
 	}
 	c := newClientConn(conn, below, l.stall)
 	c.from = l
+	if l.certs != nil {
+		c.shaking = l.certs.handshakes.begin(below, time.Now())
+	}
 	l.mu.Lock()
 	l.open[c] = struct{}{}
 	l.mu.Unlock()

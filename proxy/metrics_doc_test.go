@@ -151,7 +151,7 @@ func TestMetricsPage(t *testing.T) {
 		"| `cause` | how an attempt ended: %s |\n"+
 		"| `reason` | of a refusal: %s; why an answer was given up: the log's `gave_up` |\n"+
 		"| `client` | the name that the settings give to a token |\n",
-		list(kindNames[:]), list(seamKinds()), list(codeClasses[:]), list(causes()), list(refusedReasons))
+		quoted(kindNames[:]), quoted(seamKinds()), quoted(codeClasses[:]), quoted(causes()), quoted(refusedReasons))
 	got, err := os.ReadFile(metricsPage)
 	if err == nil && bytes.Equal(got, want.Bytes()) {
 		return
@@ -164,7 +164,7 @@ func TestMetricsPage(t *testing.T) {
 	}
 }
 
-func list(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
+func quoted(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
 
 func seamKinds() (names []string) {
 	for _, k := range stream.SeamKinds() {

@@ -69,7 +69,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.state.Store(st)
-	if s.certs, err = newCertificates(cfg.tlsFiles(), log); err != nil {
+	if s.certs, err = newCertificates(cfg.tlsFiles(), maxConns(), log); err != nil {
 		return nil, err
 	}
 	s.metrics = newMetrics(st.names())

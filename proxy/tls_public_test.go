@@ -186,13 +186,7 @@ func TestTLSHandshakes(t *testing.T) {
 // TestTLSReload: the files are followed, and broken ones change nothing.
 func TestTLSReload(t *testing.T) {
 	s := newSecured(t, nil)
-	shows := func(name string) func() bool {
-		return func() bool {
-			st, err := s.shake(s.conf)
-			return err == nil && st.PeerCertificates[0].Subject.CommonName == name
-		}
-	}
-	if !shows("one")() {
+	if !s.shows("one")() {
 		t.Fatal("the first certificate")
 	}
 	kept, err := tls.Dial("tcp", s.addr, s.conf)
@@ -201,18 +195,18 @@ func TestTLSReload(t *testing.T) {
 	}
 	defer kept.Close()
 	s.ca.write("two", s.cert, s.key)
-	if !eventually(shows("two")) {
+	if !eventually(s.shows("two")) {
 		t.Error("a new certificate is not shown")
 	}
 	put(t, s.key, []byte("-----BEGIN PRIVATE KEY-----\nCANARY\n"))
-	if !eventually(func() bool { shows("two")(); return strings.Contains(s.log.String(), "the old one stays") }) {
+	if !eventually(func() bool { s.shows("two")(); return strings.Contains(s.log.String(), "the old one stays") }) {
 		t.Error("the log does not tell of a broken key")
 	}
-	if strings.Contains(s.log.String(), "CANARY") || !shows("two")() {
+	if strings.Contains(s.log.String(), "CANARY") || !s.shows("two")() {
 		t.Error("after a broken key")
 	}
 	s.ca.write("three", s.cert, s.key)
-	if !eventually(shows("three")) {
+	if !eventually(s.shows("three")) {
 		t.Error("a mended certificate is not shown")
 	}
 	io.WriteString(kept, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
