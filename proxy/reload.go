@@ -64,6 +64,9 @@ func (s *Server) Reload() error {
 // apply makes cfg the configuration of what begins from now on.
 func (s *Server) apply(cfg Config) error {
 	cfg.rootCAs = s.cfg.rootCAs
+	if err := CheckLimits(&cfg); err != nil {
+		return err
+	}
 	old := s.state.Load()
 	st, err := s.newState(cfg, old)
 	if err != nil {
