@@ -19,19 +19,21 @@ import (
 // connection refused or cut:
 //
 //  1. The old process starts the new one with its listening sockets (as systemd
-//     would, sd_listen_fds(3)) and two pipes, whose descriptors are in
-//     HANDOVER_FDS.
+//     would, sd_listen_fds(3)) and three pipes, whose descriptors are in
+//     HANDOVER_FDS. One holds the keys of TLS sessions, so that clients resume
+//     them with the new process.
 //  2. The new one accepts connections, beside the old one, and says "ready".
 //  3. The old one makes it the main process of the service, says "go", accepts
 //     nothing more, and comes to its end when its last connection has.
 //  4. The new one speaks for the service from "go" on. When it is itself told to
 //     stop it stays until the old one is gone: a service manager that saw its
 //     main process leave would end the other. That one then closes idle
-//     connections, too.
+//     connections, too, and so does the one before it, if that is still there.
 //
-// A new process that ends before it is ready changes nothing.
+// A new process that ends before it is ready changes nothing. One that comes too
+// late is told "no".
 
-// handoverEnv names the descriptors of the pipes, "ready,go".
+// handoverEnv names the descriptors of the pipes, "ready,go,keys".
 const handoverEnv = "HANDOVER_FDS"
 
 // handoverTimeout is how long a new process may take to be ready.
@@ -43,6 +45,7 @@ const killAfter = 5 * time.Second
 const (
 	sayReady = "ready\n"
 	sayGo    = "go\n"
+	sayNo    = "no\n"
 )
 
 // self is the program's file, as it was called: behind a symbolic link there
@@ -68,8 +71,8 @@ type successor struct {
 }
 
 // startSuccessor starts the program's file with the same arguments and with
-// the sockets.
-func startSuccessor(s *sockets) (*successor, error) {
+// the sockets. keys are those of TLS sessions.
+func startSuccessor(s *sockets, keys []byte) (*successor, error) {
 	files, names, err := s.files()
 	closeAll := func() {
 		for _, f := range files {
@@ -81,7 +84,7 @@ func startSuccessor(s *sockets) (*successor, error) {
 		return nil, err
 	}
 	n := &successor{exited: make(chan error, 1)}
-	var readyW, goR *os.File
+	var readyW, goR, keysR *os.File
 	if n.ready, readyW, err = os.Pipe(); err != nil {
 		return nil, err
 	}
@@ -91,6 +94,11 @@ func startSuccessor(s *sockets) (*successor, error) {
 		return nil, err
 	}
 	files = append(files, goR)
+	if keysR, err = filled(keys); err != nil {
+		n.close()
+		return nil, err
+	}
+	files = append(files, keysR)
 	const firstExtra = 3
 	n.cmd = exec.Command(self, os.Args[1:]...)
 	n.cmd.Args[0] = os.Args[0]
@@ -98,13 +106,27 @@ func startSuccessor(s *sockets) (*successor, error) {
 	n.cmd.ExtraFiles = files
 	n.cmd.Env = append(ownEnv(),
 		"LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"),
-		fmt.Sprintf("%s=%d,%d", handoverEnv, firstExtra+len(names), firstExtra+len(names)+1))
+		fmt.Sprintf("%s=%d,%d,%d", handoverEnv, firstExtra+len(names), firstExtra+len(names)+1, firstExtra+len(names)+2))
 	if err := n.cmd.Start(); err != nil {
 		n.close()
 		return nil, err
 	}
 	go func() { n.exited <- n.cmd.Wait() }()
 	return n, nil
+}
+
+// filled returns a pipe that holds b, which must be short.
+func filled(b []byte) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	if _, err := w.Write(b); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // ownEnv is the environment without what belongs to this process alone.
@@ -148,6 +170,7 @@ func (n *successor) await(stop <-chan struct{}) error {
 		return nil
 	}
 	// It may have accepted connections: it is asked first.
+	io.WriteString(n.goOn, sayNo)
 	n.close()
 	n.cmd.Process.Signal(syscall.SIGTERM)
 	kill := time.AfterFunc(killAfter, func() { n.cmd.Process.Kill() })
@@ -172,6 +195,7 @@ type predecessor struct {
 	ready *os.File
 	from  *bufio.Reader
 	gone  chan struct{} // closed when it has ended
+	keys  []byte        // of TLS sessions
 }
 
 // findPredecessor returns who started this process to take over, nil when
@@ -182,32 +206,44 @@ func findPredecessor() (*predecessor, error) {
 		return nil, nil
 	}
 	os.Unsetenv(handoverEnv)
-	r, g, _ := strings.Cut(value, ",")
-	ready, err1 := strconv.Atoi(r)
-	goOn, err2 := strconv.Atoi(g)
-	if err1 != nil || err2 != nil || ready < 3 || goOn < 3 {
-		return nil, fmt.Errorf("%s is %q: must be two descriptors", handoverEnv, value)
+	var fds [3]int
+	for i, text := range strings.SplitN(value, ",", len(fds)) {
+		fd, err := strconv.Atoi(text)
+		if err != nil || fd < 3 {
+			return nil, fmt.Errorf("%s is %q: must be descriptors", handoverEnv, value)
+		}
+		syscall.CloseOnExec(fd)
+		fds[i] = fd
 	}
-	syscall.CloseOnExec(ready)
-	syscall.CloseOnExec(goOn)
+	if fds[len(fds)-1] == 0 {
+		return nil, fmt.Errorf("%s is %q: must be %d descriptors", handoverEnv, value, len(fds))
+	}
+	from := os.NewFile(uintptr(fds[2]), "keys")
+	defer from.Close()
+	keys, err := io.ReadAll(from)
+	if err != nil {
+		return nil, fmt.Errorf("%s: keys of TLS sessions: %w", handoverEnv, err)
+	}
 	// The process that set the other variables could not know this identity.
 	os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	return &predecessor{
-		ready: os.NewFile(uintptr(ready), "ready"),
-		from:  bufio.NewReader(os.NewFile(uintptr(goOn), "go")),
+		ready: os.NewFile(uintptr(fds[0]), "ready"),
+		from:  bufio.NewReader(os.NewFile(uintptr(fds[1]), "go")),
 		gone:  make(chan struct{}),
+		keys:  keys,
 	}, nil
 }
 
 // takeOver says that this process is ready and waits until it is the one: when
-// the old one says so, or is gone.
-func (p *predecessor) takeOver() {
+// the old one says so, or is gone. It is false when the old one goes on.
+func (p *predecessor) takeOver() bool {
 	io.WriteString(p.ready, sayReady)
-	p.from.ReadString('\n')
+	said, _ := p.from.ReadString('\n')
 	go func() {
 		io.Copy(io.Discard, p.from)
 		close(p.gone)
 	}()
+	return said != sayNo
 }
 
 // hurry tells the old process that the whole service is to end.

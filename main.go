@@ -23,6 +23,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	file := fs.String("config", "", "YAML `file` with settings; environment variables win over it")
 	check := fs.Bool("check", false, "check the settings, say every mistake, and exit")
 	demo := fs.Bool("demo", false, "show broken streams being healed, with an upstream of its own")
+	pidFile := fs.String("pid-file", "", "`file` that holds the identity of the serving process")
 	schema := fs.Bool("schema", false, "print the JSON Schema of the file and exit")
 	version := fs.Bool("version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
@@ -54,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "the settings are good")
 		return 0
 	}
-	if err := serve(cfg, *file, newLogger(&cfg, stderr)); err != nil {
+	if err := serve(cfg, *file, *pidFile, newLogger(&cfg, stderr)); err != nil {
 		fmt.Fprintln(stderr, "gemini-resilient-proxy:", err)
 		return 1
 	}

@@ -19,7 +19,17 @@ import (
 )
 
 // upgrades is how many handovers TestUpgradesUnderLoad makes.
-var upgrades = flag.Int("upgrades", 5, "handovers to make under load")
+var upgrades = flag.Int("upgrades", 0, "handovers to make under load; 0: 50, or 5 with -short or the race detector")
+
+func handovers() int {
+	switch {
+	case *upgrades > 0:
+		return *upgrades
+	case testing.Short(), raceEnabled:
+		return 5
+	}
+	return 50
+}
 
 // storyOrEcho tells the story, with every third answer interrupted, and sends
 // back what is posted elsewhere.
@@ -89,7 +99,8 @@ func TestUpgradesUnderLoad(t *testing.T) {
 	pid := first.Process.Pid
 	c := crowdAt(t, u.public[0])
 	var long []net.Conn
-	for range *upgrades {
+	times := handovers()
+	for range times {
 		c.more(40)
 		l, err := net.Dial("tcp", u.public[1])
 		if err != nil {
@@ -105,8 +116,8 @@ func TestUpgradesUnderLoad(t *testing.T) {
 	}
 	c.more(100)
 	c.leave()
-	if n := strings.Count(u.logged(), `"msg":"handed over"`); n != *upgrades {
-		t.Errorf("%d handovers, want %d", n, *upgrades)
+	if n := strings.Count(u.logged(), `"msg":"handed over"`); n != times {
+		t.Errorf("%d handovers, want %d", n, times)
 	}
 	u.told("\nWATCHDOG=1\n")
 	close(release)

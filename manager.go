@@ -43,7 +43,12 @@ func (m *manager) tell(lines ...string) {
 }
 
 func (m *manager) ready(status string) { m.tell(daemon.SdNotifyReady, "STATUS="+status) }
-func (m *manager) stopping()           { m.tell(daemon.SdNotifyStopping) }
+
+// stopping says that the program ends, within so much time, which may be more
+// than the unit allows (TimeoutStopSec= in systemd.service(5)).
+func (m *manager) stopping(within time.Duration) {
+	m.tell(daemon.SdNotifyStopping, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", within.Microseconds()))
+}
 
 // reloading says that a reload has begun; it is over with ready
 // (Type=notify-reload in systemd.service(5)).

@@ -24,6 +24,7 @@ type process struct {
 	admin   *http.Server
 	manager *manager
 	before  *predecessor // nil: there is none
+	pidFile string       // "": there is to be none
 
 	stop, reload, upgrade chan os.Signal
 	failed                chan error
@@ -33,9 +34,13 @@ type process struct {
 // adminPatience is how long the last requests of the admin listener may take.
 const adminPatience = time.Second
 
+// stopMargin is how much longer than DRAIN_TIMEOUT the end may take: streams
+// that are ended get a moment to say so.
+const stopMargin = 15 * time.Second
+
 // serve runs the proxy until SIGTERM or SIGINT and drains it then.
-func serve(cfg proxy.Config, file string, log *slog.Logger) error {
-	p := &process{cfg: cfg, log: log, manager: newManager(log), stopping: make(chan struct{})}
+func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
+	p := &process{cfg: cfg, log: log, pidFile: pidFile, manager: newManager(log), stopping: make(chan struct{})}
 	// Registered first: a signal that comes early must not be lost.
 	p.listenToSignals()
 	var err error
@@ -51,12 +56,20 @@ func serve(cfg proxy.Config, file string, log *slog.Logger) error {
 	if p.server, err = proxy.New(cfg, log); err != nil {
 		return err
 	}
+	if p.before != nil {
+		p.server.UseSessionKeys(p.before.keys)
+	}
 	p.server.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, os.LookupEnv) })
 	if p.sockets, err = openSockets(&cfg); err != nil {
 		return err
 	}
 	if err := p.begin(); err != nil {
 		return fmt.Errorf("listener: %w", err)
+	}
+	if p.before == nil {
+		if err := writePID(pidFile); err != nil {
+			return fmt.Errorf("-pid-file: %w", err)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -123,8 +136,13 @@ func (p *process) announce(ctx context.Context) {
 	}
 	p.manager.silent.Store(true)
 	go func() {
-		p.before.takeOver()
+		if !p.before.takeOver() {
+			return
+		}
 		p.log.Info("took over", "pid", os.Getpid())
+		if err := writePID(p.pidFile); err != nil {
+			p.log.Error("the file of -pid-file names another process", "error", err.Error())
+		}
 		p.manager.silent.Store(false)
 		speak()
 	}()
@@ -179,7 +197,7 @@ func (p *process) loadAgain() {
 // does not come to that.
 func (p *process) handOver() *successor {
 	p.log.Info("starting a new process to hand over to", "file", self)
-	next, err := startSuccessor(p.sockets)
+	next, err := startSuccessor(p.sockets, p.server.SessionKeys())
 	if err == nil {
 		err = next.await(p.stopping)
 	}
@@ -200,8 +218,14 @@ func (p *process) retire(next *successor) {
 	p.closeAdmin()
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
 	defer cancel()
-	idle, hurry := context.WithCancel(ctx)
-	defer hurry()
+	idle, cancelIdle := context.WithCancel(ctx)
+	defer cancelIdle()
+	hurry := func() {
+		cancelIdle()
+		if p.before != nil {
+			p.before.hurry()
+		}
+	}
 	go func() {
 		next.awaitHurry()
 		hurry()
@@ -212,12 +236,14 @@ func (p *process) retire(next *successor) {
 		hurry()
 		p.leaveOnSignal()
 	}()
+	go p.refuseUpgrades()
 	p.end(ctx, func() { p.server.Retire(ctx, idle) })
 }
 
 // drain ends a process that was told to stop.
 func (p *process) drain() {
-	p.manager.stopping()
+	p.manager.stopping(p.cfg.DrainTimeout + stopMargin)
+	go p.refuseUpgrades()
 	if p.before != nil {
 		p.before.hurry()
 	}
@@ -226,6 +252,7 @@ func (p *process) drain() {
 	defer cancel()
 	p.end(ctx, func() { p.server.Drain(ctx) })
 	p.closeAdmin()
+	removePID(p.pidFile)
 }
 
 // end runs the last act. It also waits for the process that this one has taken
@@ -240,6 +267,13 @@ func (p *process) end(ctx context.Context, act func()) {
 		}
 	}
 	p.log.Info("stopped", "after", time.Since(begin))
+}
+
+// refuseUpgrades is for a process that has nothing to hand over any more.
+func (p *process) refuseUpgrades() {
+	for range p.upgrade {
+		p.log.Warn("no new process is started: this one is ending")
+	}
 }
 
 func (p *process) leaveOnSignal() {
