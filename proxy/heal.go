@@ -313,6 +313,7 @@ func (h *healer) finish() {
 
 // release gives back everything but the exchange.
 func (h *healer) release() {
+	h.countAll(&h.e.s.metrics.events)
 	h.attempt.close()
 	putBuffer(h.body)
 	h.in.reset()

@@ -120,11 +120,11 @@ func (h *healer) ready(ended bool) next {
 	h.frame()
 	from := &h.ride.poller
 	from.begin(readsAtOnce, ended)
-	h.timeBegin()
+	h.timeBegin(h.ride)
 	stay := h.receive()
 	sent := !h.pending() || h.sendNow()
 	h.timeEnd()
-	h.countEvents()
+	h.countCarried()
 	if !sent || !stay {
 		return nextLeave
 	}

@@ -116,7 +116,7 @@ func (h *healer) broke(o routing.Outcome, err error) {
 	if o.Interruption() {
 		h.e.record.cut(o.String(), h.splice.Transcript().Len())
 	}
-	h.countEvents()
+	h.countAll(&h.e.s.metrics.events)
 	h.debugAttempt()
 	h.settle()
 	h.attempt.close()

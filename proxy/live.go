@@ -85,7 +85,7 @@ func (s *Server) sampleLive() {
 func (s *Server) samplePoint(now time.Time) {
 	m, l := s.metrics, &s.live
 	sums := liveSums{histogram(m.added), histogram(m.toFirstOf[kindHeal]), histogram(m.seamGap)}
-	ever := [4]int64{m.events.Load(), m.requestsEver.Load(), m.brokenEver.Load(), m.healedEver.Load()}
+	ever := [4]int64{s.eventsEver(), m.requestsEver.Load(), m.brokenEver.Load(), m.healedEver.Load()}
 	open := s.Running()
 	l.mu.Lock()
 	defer l.mu.Unlock()

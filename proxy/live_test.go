@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -195,20 +196,38 @@ func TestRecentAnswers(t *testing.T) {
 	}
 }
 
-// TestAddedLatency is sampled, and events are all counted.
+// TestAddedLatency is sampled, and events are all counted, once: those that a
+// loop passes on, those before and after, and those of an answer that nobody
+// hears to its end.
 func TestAddedLatency(t *testing.T) {
-	r := newRig(t, (&upstream.Model{Answer: strings.Repeat("word ", 400), Piece: 5, Wait: time.Millisecond}).Handle, nil)
-	_, body, err := r.post(streamPath, ask("hi"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.idle()
-	got := r.series()
-	if n := got["gemini_proxy_stream_events_total"]; n != itoa(strings.Count(body, "data: ")) {
-		t.Errorf("%s events, want %d", n, strings.Count(body, "data: "))
-	}
-	if got["gemini_proxy_added_latency_seconds_count"] == "0" {
-		t.Error("no latency was measured")
+	m := &upstream.Model{Answer: strings.Repeat("word ", 400), Piece: 5, Wait: time.Millisecond}
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			s, scheme := newStage(t, nil), "http://"
+			if secure {
+				s, scheme = newSecured(t, nil).stage, "https://"
+			}
+			s.up.SetHandler(m.Handle)
+			a := s.send(scheme+s.addr+streamPath, s.body)
+			if a.err != nil {
+				t.Fatal(a.err)
+			}
+			s.idle()
+			want := strings.Count(a.body, "data: ")
+			if n := s.series()["gemini_proxy_stream_events_total"]; n != itoa(want) {
+				t.Errorf("%s events, want %d", n, want)
+			}
+			if s.series()["gemini_proxy_added_latency_seconds_count"] == "0" {
+				t.Error("no latency was measured")
+			}
+			s.up.SetHandler(upstream.Always(upstream.Script{upstream.Text(first), upstream.Text(first), upstream.Reset()}))
+			s.send(scheme+s.addr+streamPath, s.body)
+			s.idle()
+			attempts, _ := strconv.Atoi(s.series()[`gemini_proxy_upstream_attempts_total{group="default"}`])
+			if n := s.series()["gemini_proxy_stream_events_total"]; n != itoa(want+2*(attempts-1)) {
+				t.Errorf("%s events after %d attempts, want %d", n, attempts, want+2*(attempts-1))
+			}
+		})
 	}
 }
 

@@ -34,17 +34,17 @@ type metrics struct {
 	shadow        *prometheus.CounterVec
 	callEnds      *prometheus.CounterVec
 	added         prometheus.Histogram
+	refused       *prometheus.CounterVec
+	ejections     *prometheus.CounterVec
+	keysEjected   *prometheus.CounterVec
+	keysParked    *prometheus.CounterVec
+	fallbacks     *prometheus.CounterVec
+	clients       *prometheus.CounterVec
+	reloadOK      prometheus.Gauge
+	reloadAt      prometheus.Gauge
 
-	// Sums over all groups, for the live page.
+	// Sums over all groups, for the live page. Of events those of no loop.
 	events, requestsEver, healedEver, gaveUpEver, brokenEver atomic.Int64
-	refused                                                  *prometheus.CounterVec
-	ejections                                                *prometheus.CounterVec
-	keysEjected                                              *prometheus.CounterVec
-	keysParked                                               *prometheus.CounterVec
-	fallbacks                                                *prometheus.CounterVec
-	clients                                                  *prometheus.CounterVec
-	reloadOK                                                 prometheus.Gauge
-	reloadAt                                                 prometheus.Gauge
 
 	perGroup sync.Map // group name -> *groupCounters
 }
@@ -99,10 +99,9 @@ func newMetrics(groups []string) *metrics {
 		Help: "When the running configuration was loaded."})
 	m.clients = counter("client_requests_total", "Requests of clients with a token that are over, by the class of the status.", "client", "code")
 	m.added = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "added_latency_seconds",
-		Help:    "Time from a read of a stream to the end of the write to the client, of one read in 32.",
+		Help:    "Time from when an upstream is found to have sent something to the end of its write to the client, of one read in 32.",
 		Buckets: []float64{5e-6, 1e-5, 2e-5, 3e-5, 5e-5, 75e-6, 1e-4, 15e-5, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 5e-3, .01, .02, .05, .1, .25}})
-	m.registry.MustRegister(m.added, prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "stream_events_total",
-		Help: "Events of healed streams that came from upstreams."}, func() float64 { return float64(m.events.Load()) }))
+	m.registry.MustRegister(m.added)
 	m.registry.MustRegister(m.clients, m.reloadOK, m.reloadAt, m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
@@ -131,6 +130,12 @@ func (m *metrics) watchQueue(g *routing.Gate) {
 		_, waiting := g.Load()
 		return float64(waiting)
 	}))
+}
+
+// watchEvents shows how many events have come, which ever returns.
+func (m *metrics) watchEvents(ever func() int64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "stream_events_total",
+		Help: "Events of healed streams that came from upstreams."}, func() float64 { return float64(ever()) }))
 }
 
 // watchCertificate shows when the public listener's certificate expires.

@@ -78,11 +78,12 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics.reloaded(nil)
 	s.reloads.at = time.Now()
 	go s.watchMemory()
-	go s.sampleLive()
 	s.http = s.newHTTP()
 	if s.loops, err = openLoops(s.panicked); err != nil {
 		return nil, fmt.Errorf("wait for upstreams: %w", err)
 	}
+	s.metrics.watchEvents(s.eventsEver)
+	go s.sampleLive()
 	return s, nil
 }
 
