@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"container/list"
+	"crypto/tls"
 	"io"
 	"net"
 	"syscall"
@@ -43,6 +44,12 @@ func newClientConn(conn, below net.Conn, stall time.Duration) *clientConn {
 	c := &clientConn{Conn: conn, below: below, stall: stall, raw: rawConn(below)}
 	c.polled, _ = conn.(polled)
 	return c
+}
+
+// secure tells whether the client speaks TLS.
+func (c *clientConn) secure() bool {
+	_, ok := c.Conn.(*tls.Conn)
+	return ok
 }
 
 // beginBody makes reads move the read deadline, until endBody.

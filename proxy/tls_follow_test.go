@@ -176,7 +176,7 @@ func TestTLSResumesAcrossReload(t *testing.T) {
 // TestTLSSlowHandshakes hold up nobody else, and end in time, whether they say
 // nothing or little at a time.
 func TestTLSSlowHandshakes(t *testing.T) {
-	s := newSecured(t, func(c *proxy.Config) { c.ClientHeaderTimeout = 2 * time.Second })
+	s := newSecured(t, func(c *proxy.Config) { c.ClientHeaderTimeout = 3 * time.Second })
 	var slow []net.Conn
 	for range 50 {
 		slow = append(slow, s.dial())
