@@ -231,6 +231,23 @@ func TestAddedLatency(t *testing.T) {
 	}
 }
 
+// TestOtherPagesChangeNothing: a page from elsewhere, in the same browser, cannot
+// have the configuration loaded.
+func TestOtherPagesChangeNothing(t *testing.T) {
+	r := newRig(t, plain, nil)
+	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 422, "": 422} {
+		req := httptest.NewRequest("POST", "/reload", nil)
+		if site != "" {
+			req.Header.Set("Sec-Fetch-Site", site)
+		}
+		w := httptest.NewRecorder()
+		r.server.Admin().ServeHTTP(w, req)
+		if w.Code != want {
+			t.Errorf("from %q: status %d, want %d", site, w.Code, want)
+		}
+	}
+}
+
 // TestPageIsSelfContained: everything that the page loads comes from the admin
 // listener, and its policy lets nothing else in.
 func TestPageIsSelfContained(t *testing.T) {

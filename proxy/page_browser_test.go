@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type browser struct {
 	conn *websocket.Conn
 	last int
 	said []string // what the page complained of
+	from []string // what it loaded
 }
 
 func openBrowser(t *testing.T, url string) *browser {
@@ -85,6 +87,7 @@ func openBrowser(t *testing.T, url string) *browser {
 	b.conn.SetReadLimit(64 << 20)
 	b.do("Log.enable", nil)
 	b.do("Runtime.enable", nil)
+	b.do("Network.enable", nil)
 	b.do("Page.navigate", map[string]any{"url": url})
 	return b
 }
@@ -109,12 +112,16 @@ func (b *browser) do(method string, params any) (result struct {
 			ID     int
 			Method string
 			Result json.RawMessage
+			Params struct{ Request struct{ URL string } }
 		}
 		if err := json.Unmarshal(raw, &got); err != nil {
 			b.t.Fatal(err)
 		}
 		if got.Method == "Log.entryAdded" || got.Method == "Runtime.exceptionThrown" {
 			b.said = append(b.said, string(raw))
+		}
+		if got.Method == "Network.requestWillBeSent" {
+			b.from = append(b.from, got.Params.Request.URL)
 		}
 		if got.ID == b.last {
 			json.Unmarshal(got.Result, &result)
@@ -140,8 +147,12 @@ func (b *browser) shoot(name string, width, height int, scheme string) {
 	if !eventually(wide) {
 		b.t.Errorf("%s: the plots do not follow the width", name)
 	}
-	if over := b.eval("document.documentElement.scrollWidth - innerWidth"); strings.Trim(over, "-0123456789") != "" || over[0] != '-' && over != "0" {
-		b.t.Errorf("%s: the page is %s pixels wider than the window", name, over)
+	// A phone makes its window as wide as the page.
+	if n, err := strconv.Atoi(b.eval("document.documentElement.scrollWidth")); n > width || err != nil {
+		b.t.Errorf("%s: the page is %d pixels wide, the window %d, %v", name, n, width, err)
+	}
+	if faint := b.eval(faintText); faint != "" {
+		b.t.Errorf("%s: text with too little contrast: %s", name, faint)
 	}
 	dir := os.Getenv("PAGE_SHOTS")
 	if dir == "" {
@@ -153,6 +164,42 @@ func (b *browser) shoot(name string, width, height int, scheme string) {
 	}
 	if err != nil {
 		b.t.Error(err)
+	}
+}
+
+// faintText lists the texts whose contrast with what is behind them is below 4.5
+// (https://www.w3.org/TR/WCAG22/#contrast-minimum).
+const faintText = `(() => {
+	const rgba = (c) => (c.match(/[\d.]+/g) || []).map(Number);
+	const light = (c) => {
+		const [r, g, b] = rgba(c).map((v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+		return .2126 * r + .7152 * g + .0722 * b;
+	};
+	const behind = (el) => {
+		for (; el; el = el.parentElement) {
+			const c = getComputedStyle(el).backgroundColor, v = rgba(c);
+			if (v.length === 3 || v[3] === 1) return c;
+		}
+		return 'rgb(255, 255, 255)';
+	};
+	const faint = new Set(), walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	let texts = 0;
+	while (walk.nextNode()) {
+		const el = walk.currentNode.parentElement;
+		if (!walk.currentNode.data.trim() || !el.getClientRects().length) continue;
+		texts++;
+		const [a, b] = [light(getComputedStyle(el).color), light(behind(el))].sort((x, y) => y - x);
+		if ((a + .05) / (b + .05) < 4.5) faint.add(walk.currentNode.data);
+	}
+	return texts < 30 ? 'only ' + texts + ' texts' : [...faint].join('; ');
+})()`
+
+// press presses a key.
+func (b *browser) press(key string, code int, text string) {
+	b.t.Helper()
+	for _, kind := range []string{"keyDown", "keyUp"} {
+		b.do("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text})
+		text = ""
 	}
 }
 
@@ -169,7 +216,11 @@ func TestPageInBrowser(t *testing.T) {
 			}
 			return nil
 		}}
-	s := newStage(t, func(c *proxy.Config) { c.StallTimeout = patience })
+	s := keyed(t, 3, func(c *proxy.Config, _ *proxy.GroupConfig) { c.StallTimeout = patience })
+	s.up.SetHandler(byKey(map[string]upstream.Script{"1": quotaError("PerMinute", "15", "48s"), "": whole}))
+	for range 3 {
+		s.ask(streamPath, s.body)
+	}
 	s.up.SetHandler(m.Handle)
 	s.ask(streamPath, s.body)
 	s.up.SetHandler(upstream.Always(upstream.Script{upstream.Text(first), upstream.Reset()}))
@@ -212,7 +263,7 @@ func TestPageInBrowser(t *testing.T) {
 	shows("first50", `^[\d.]+$`)
 	shows("added99", `^[\d.]+$`)
 	shows("causes", `^cut\d`)
-	shows("groups", `default \(default\).*admitted`)
+	shows("groups", `g \(default\).*admitted.*env:KEYS#1parked.*gemini-2.5-flash until .*`)
 	shows("streams", "cut at .*, joined ")
 	if n := b.eval("document.querySelectorAll('canvas').length"); n != "4" {
 		t.Errorf("%s plots", n)
@@ -221,13 +272,30 @@ func TestPageInBrowser(t *testing.T) {
 	if n := b.eval("document.querySelectorAll('[aria-live],[role=status],[role=alert]').length"); n != "1" {
 		t.Errorf("%s places are announced", n)
 	}
-	b.eval("document.getElementById('pause').focus(); document.activeElement.click()")
+	// By keyboard: past the link to the figures, to the button, which is pressed.
+	b.press("Tab", 9, "")
+	if at := b.eval("document.activeElement.className"); at != "skip" {
+		t.Errorf("the first to have the focus is %q", at)
+	}
+	b.press("Tab", 9, "")
+	if at := b.eval("document.activeElement.id + ' ' + getComputedStyle(document.activeElement).outlineStyle"); at != "pause solid" {
+		t.Errorf("the second to have the focus is %q", at)
+	}
+	b.press("Enter", 13, "\r")
 	shows("pause", "^Go on$")
-	b.eval("document.getElementById('pause').click()")
+	b.press("Enter", 13, "\r")
 	shows("pause", "^Pause$")
 	b.shoot("wide", 1280, 1300, "light")
 	b.shoot("dark", 1280, 1300, "dark")
 	b.shoot("phone", 390, 2400, "light")
+	if len(b.from) < 5 {
+		t.Errorf("it loaded %q", b.from)
+	}
+	for _, url := range b.from {
+		if !strings.HasPrefix(url, srv.URL+"/") {
+			t.Errorf("it loaded %s", url)
+		}
+	}
 	for _, said := range b.said {
 		t.Errorf("the browser says: %s", said)
 	}

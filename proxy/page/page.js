@@ -25,18 +25,36 @@ function make(tag, content, cls) {
 	return el;
 }
 
-// drawings says what is plotted where: [element, [[label, color, value of a point]]].
+// drawings says what is plotted where: [element, [[label, color, dash, value of a
+// point]]]. Lines differ in more than their color.
 const drawings = [
-	['p-open', [['open', '--blue', (p) => p.open]]],
-	['p-events', [['events/s', '--blue', (p) => p.events]]],
-	['p-breaks', [['interruptions/s', '--red', (p) => p.interruptions], ['healed/s', '--green', (p) => p.healed]]],
-	['p-added', [['p50', '--green', (p) => ms(p.added, 0)], ['p95', '--amber', (p) => ms(p.added, 1)], ['p99', '--red', (p) => ms(p.added, 2)]]],
+	['p-open', [['open', '--blue', [], (p) => p.open]]],
+	['p-events', [['events/s', '--blue', [], (p) => p.events]]],
+	['p-breaks', [['interruptions/s', '--red', [6, 3], (p) => p.interruptions], ['healed/s', '--green', [], (p) => p.healed]]],
+	['p-added', [['p50', '--green', [], (p) => ms(p.added, 0)], ['p95', '--amber', [6, 3], (p) => ms(p.added, 1)], ['p99', '--red', [2, 3], (p) => ms(p.added, 2)]]],
 ];
 
 function ms(percentiles, i) { return percentiles ? percentiles[i] * 1000 : null; }
 
 function data(series) {
-	return [points.map((p) => p.at), ...series.map((s) => points.map(s[2]))];
+	return [points.map((p) => p.at), ...series.map((s) => points.map(s[3]))];
+}
+
+// latest is the time range of all plots: what there is of the last ten minutes,
+// a minute at least.
+function latest() {
+	if (!points.length) return [Date.now() / 1000 - 60, Date.now() / 1000];
+	const end = points[points.length - 1].at;
+	return [Math.max(end - span, Math.min(points[0].at, end - 60)), end];
+}
+
+const hour = new Intl.DateTimeFormat(undefined, {hour: '2-digit', minute: '2-digit'});
+const second = new Intl.DateTimeFormat(undefined, {hour: '2-digit', minute: '2-digit', second: '2-digit'});
+const figure = (n) => n == null ? '–' : Number(n.toPrecision(3)).toString();
+
+// legend shows the newest figures while no others are pointed at.
+function legend(u) {
+	if (u.cursor.left == null || u.cursor.left < 0) u.setLegend({idx: points.length ? points.length - 1 : null}, false);
 }
 
 // draw makes the plots anew: at the start, and when size or colors change.
@@ -47,10 +65,13 @@ function draw() {
 		const u = new uPlot({
 			width: Math.max(200, box.clientWidth), height: 190,
 			cursor: {drag: {x: false, y: false}},
-			scales: {y: {range: (_, min, max) => [0, Math.max(1e-3, max * 1.1 || 1)]}},
-			axes: [{...axis, space: 70}, {...axis, size: 55}],
-			series: [{label: 'time'}, ...series.map(([label, c]) => ({label, stroke: color(c), width: 2, spanGaps: false, points: {show: false}}))],
+			scales: {x: {range: latest}, y: {range: (_, min, max) => [0, Math.max(1e-3, max * 1.1 || 1)]}},
+			axes: [{...axis, space: 100, size: 30, values: (_, at) => at.map((t) => (t % 60 ? second : hour).format(t * 1000))}, {...axis, size: 55}],
+			series: [{label: 'time', value: (_, t) => t == null ? '–' : second.format(t * 1000)}, ...series.map(([label, c, dash]) =>
+				({label, stroke: color(c), dash, width: 2, spanGaps: false, points: {show: false}, value: (_, n) => figure(n)}))],
+			hooks: {setCursor: [legend]},
 		}, data(series), box);
+		legend(u);
 		return {u, series};
 	});
 }
@@ -69,6 +90,21 @@ function bars(id, counts) {
 	if (!names.length) list.append(make('li', 'none', 'quiet'));
 }
 
+// line makes a row. Its cells know their headings, which a phone shows beside
+// them.
+function line(headings, cells) {
+	// The roles are said, since a phone shows the table as blocks.
+	const tr = make('tr');
+	tr.setAttribute('role', 'row');
+	cells.forEach((cell, i) => {
+		const td = cell instanceof Node ? cell : make('td', cell);
+		td.dataset.heading = headings[i];
+		td.setAttribute('role', 'cell');
+		tr.append(td);
+	});
+	return tr;
+}
+
 function table(headings, rows, label) {
 	const t = make('table'), head = make('thead'), tr = make('tr'), body = make('tbody'), box = make('div', null, 'scroll');
 	for (const h of headings) {
@@ -77,11 +113,10 @@ function table(headings, rows, label) {
 		tr.append(th);
 	}
 	head.append(tr);
-	for (const row of rows) {
-		const r = make('tr');
-		for (const cell of row) r.append(cell instanceof Node ? cell : make('td', cell));
-		body.append(r);
-	}
+	for (const row of rows) body.append(line(headings, row));
+	t.className = 'stack';
+	t.setAttribute('role', 'table');
+	body.setAttribute('role', 'rowgroup');
 	t.append(head, body);
 	box.tabIndex = 0;
 	box.setAttribute('role', 'region');
@@ -91,7 +126,13 @@ function table(headings, rows, label) {
 }
 
 const state = (s) => make('td', s, 'state-' + s);
-const clock = (iso) => iso ? new Date(iso).toLocaleTimeString() : '';
+const clock = (iso) => iso ? second.format(new Date(iso)) : '';
+
+// parked names the models that a key is left out for, a few of them.
+function parked(models) {
+	const names = Object.keys(models || {}).sort();
+	return names.slice(0, 3).map((m) => m + ' until ' + clock(models[m])).join(', ') + (names.length > 3 ? ' and ' + (names.length - 3) + ' more' : '');
+}
 
 let shownGroups = '';
 
@@ -102,15 +143,16 @@ function groups(view) {
 	const parts = [];
 	for (const g of view.groups || []) {
 		parts.push(make('h3', g.name + (g.name === view.default_group ? ' (default)' : '')));
-		parts.push(table(['Target', 'State', 'Running', 'Failures', 'Ejections', 'Until'], (g.targets || []).map((t) =>
-			[t.url, state(t.state), number(t.running), number(t.failures), number(t.ejections), clock(t.until)]), 'Targets of ' + g.name));
-		if (g.keys) parts.push(table(['Key', 'State', 'Running', 'Why', 'Until'], g.keys.map((k) =>
-			[k.name, state(k.state), number(k.running), k.reason || '', clock(k.until)]), 'Keys of ' + g.name));
+		parts.push(table(['Target', 'State', 'Running', 'Failures', 'Ejections', 'Why', 'Until'], (g.targets || []).map((t) =>
+			[t.url, state(t.state), number(t.running), number(t.failures), number(t.ejections), t.reason || '', clock(t.until)]), 'Targets of ' + g.name));
+		if (g.keys) parts.push(table(['Key', 'State', 'Running', 'Last minute', 'Why', 'Until'], g.keys.map((k) =>
+			[k.name, state(k.state), number(k.running), number(k.last_minute), k.reason || parked(k.parked), clock(k.until)]), 'Keys of ' + g.name));
 		if (g.more_keys) parts.push(make('p', 'and ' + number(g.more_keys) + ' more keys', 'quiet'));
 	}
 	$('groups').replaceChildren(...parts);
 }
 
+const answerHeadings = ['Ended', 'Group', 'Attempts', 'Bytes', 'Seconds', 'Cut and joined'];
 let newest = '';
 
 function streams(list) {
@@ -118,12 +160,10 @@ function streams(list) {
 	if (now === newest) return;
 	newest = now;
 	$('streams').replaceChildren(...list.map((s) => {
-		const tr = make('tr');
 		const seams = (s.seams || []).map((m) => m.cause + ' at ' + number(m.at) + (m.joined ? ', joined ' + m.joined : ', asked again') +
 			(m.dropped ? ', ' + number(m.dropped) + ' dropped' : '')).join('; ');
-		tr.append(make('td', clock(s.at)), make('td', s.group), make('td', number(s.attempts)), make('td', number(s.bytes)),
-			make('td', s.seconds.toFixed(1)), make('td', seams || (s.causes || []).join(', '), 'wide'));
-		return tr;
+		return line(answerHeadings, [clock(s.at), s.group, number(s.attempts), number(s.bytes), s.seconds.toFixed(1),
+			make('td', seams || (s.causes || []).join(', '), 'wide')]);
 	}));
 }
 
@@ -143,7 +183,10 @@ function show(m) {
 	bars('reasons', d.reasons);
 	groups(d.groups);
 	streams(d.streams || []);
-	for (const {u, series} of plots) u.setData(data(series));
+	for (const {u, series} of plots) {
+		u.setData(data(series));
+		legend(u);
+	}
 }
 
 function take(m) {
