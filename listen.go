@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -20,15 +21,26 @@ type sockets struct {
 }
 
 // The names by which inherited sockets are told apart (FileDescriptorName= in
-// systemd.socket(5)). A socket without a name of its own is public.
+// systemd.socket(5)).
 const (
 	publicName = "public"
 	adminName  = "admin"
 )
 
+// isAdmin tells whether a name is that of a socket for the admin listener. One
+// without a name of its own has that of its unit. All others are public.
+func isAdmin(name string) bool {
+	return name == adminName || strings.HasSuffix(name, "-"+adminName+".socket")
+}
+
+// isUsual tells whether nobody thought of a name, or of the right one.
+func isUsual(name string) bool {
+	return name == publicName || name == "unknown" || strings.HasPrefix(name, "LISTEN_FD_") || strings.HasSuffix(name, ".socket")
+}
+
 // openSockets returns the sockets that were handed over (sd_listen_fds(3)) and
 // opens those of the settings for what was not.
-func openSockets(cfg *proxy.Config) (s *sockets, err error) {
+func openSockets(cfg *proxy.Config, log *slog.Logger) (s *sockets, err error) {
 	s = &sockets{}
 	defer func() {
 		if err != nil {
@@ -37,7 +49,7 @@ func openSockets(cfg *proxy.Config) (s *sockets, err error) {
 	}()
 	var errs []error
 	for _, f := range activation.Files(true) {
-		errs = append(errs, s.inherit(f))
+		errs = append(errs, s.inherit(f, log))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return s, err
@@ -60,21 +72,22 @@ func openSockets(cfg *proxy.Config) (s *sockets, err error) {
 }
 
 // inherit takes over an inherited socket.
-func (s *sockets) inherit(f *os.File) error {
+func (s *sockets) inherit(f *os.File, log *slog.Logger) error {
 	defer f.Close()
 	l, err := net.FileListener(f)
 	if err != nil {
 		return fmt.Errorf("inherited socket %q: %w", f.Name(), err)
 	}
-	switch name := f.Name(); {
-	case name == adminName:
+	name := f.Name()
+	if isAdmin(name) {
 		s.admin = append(s.admin, l)
-	case name == publicName, name == "unknown", strings.HasPrefix(name, "LISTEN_FD_"), strings.HasSuffix(name, ".socket"):
-		s.public = append(s.public, l)
-	default:
-		l.Close()
-		return fmt.Errorf("inherited socket %q: FileDescriptorName= must be %s or %s", name, publicName, adminName)
+		return nil
 	}
+	if !isUsual(name) {
+		log.Warn("inherited socket has a name that means nothing here, and is public: FileDescriptorName= is "+publicName+" or "+adminName,
+			"name", name, "address", l.Addr().String())
+	}
+	s.public = append(s.public, l)
 	return nil
 }
 

@@ -60,7 +60,7 @@ func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
 		p.server.UseSessionKeys(p.before.keys)
 	}
 	p.server.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, os.LookupEnv) })
-	if p.sockets, err = openSockets(&cfg); err != nil {
+	if p.sockets, err = openSockets(&cfg, log); err != nil {
 		return err
 	}
 	if err := p.begin(); err != nil {

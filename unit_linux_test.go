@@ -219,22 +219,29 @@ func TestSocketsByName(t *testing.T) {
 	u.ends(cmd, 0)
 }
 
-// TestSocketNames: without a name of its own a socket is public; one that the
-// program does not know is a mistake.
+// TestSocketNames: without a name of its own a socket has that of its unit. What
+// is not for the admin listener is public, and a name that means nothing is in
+// the log.
 func TestSocketNames(t *testing.T) {
-	u := newUnit(t, upstream.Always(nil), "ADMIN_ADDR=")
-	u.files, u.names = u.files[:1], []string{"gemini-resilient-proxy.socket"}
-	cmd := u.run()
-	if status, _ := u.get(u.public[0], "/healthz"); status != 200 {
-		t.Error(status)
-	}
-	cmd.Process.Signal(syscall.SIGTERM)
-	u.ends(cmd, 0)
-	u.names = []string{"amdin"}
-	u.ends(u.start(os.Args[0], ""), 1)
-	<-u.ended
-	if log := u.logged(); !strings.Contains(log, `"amdin"`) || !strings.Contains(log, "must be public or admin") {
-		t.Error(log)
+	for _, names := range []string{
+		"gemini-resilient-proxy.socket:proxy-admin.socket", "public:admin", "unknown:admin", "web:admin",
+	} {
+		t.Run(names, func(t *testing.T) {
+			u := newUnit(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}))
+			u.files, u.names = u.files[1:], strings.Split(names, ":")
+			cmd := u.run()
+			if status, body := u.get(u.public[1], "/metrics"); status != 200 || body != "{}" {
+				t.Errorf("public: %d %q", status, body)
+			}
+			if _, body := u.get(u.admin, "/metrics"); !strings.Contains(body, "gemini_proxy_open_requests") {
+				t.Errorf("admin: %q", body)
+			}
+			if warned := strings.Contains(u.logged(), "a name that means nothing"); warned != strings.HasPrefix(names, "web") {
+				t.Errorf("warned: %v", warned)
+			}
+			cmd.Process.Signal(syscall.SIGTERM)
+			u.ends(cmd, 0)
+		})
 	}
 }
 
