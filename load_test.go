@@ -30,7 +30,11 @@ type clients struct {
 const pace = 5 * time.Millisecond
 
 // crowdAt starts them. addr is host:port or the path of a Unix socket.
-func crowdAt(t *testing.T, addr string) *clients {
+func crowdAt(t *testing.T, addr string) *clients { return startClients(t, addr, 2) }
+
+// startClients starts them, each on a connection of its own but every n-th, which
+// keeps its; 0: all have their own.
+func startClients(t *testing.T, addr string, n int) *clients {
 	network := "tcp"
 	if strings.HasPrefix(addr, "/") {
 		network = "unix"
@@ -51,9 +55,9 @@ func crowdAt(t *testing.T, addr string) *clients {
 				return
 			case <-tick.C:
 			}
-			client := c.kept
-			if i%2 == 0 {
-				client = c.fresh
+			client := c.fresh
+			if n > 0 && i%n == 1 {
+				client = c.kept
 			}
 			c.begun.Add(1)
 			c.wg.Go(func() { c.one(client, i) })
