@@ -62,23 +62,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "the settings are good")
 		return 0
 	}
-	if err := serve(cfg, *file, newLogger(&cfg, stderr)); err != nil {
+	log, err := newLogger(&cfg, stderr)
+	if err == nil {
+		err = serve(cfg, *file, log)
+		proxy.FlushLog(log)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "gemini-resilient-proxy:", err)
 		return 1
 	}
 	return 0
-}
-
-// newLogger returns the program's log as the settings ask for it.
-func newLogger(cfg *proxy.Config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{}
-	if cfg.DebugMode {
-		opts.Level = slog.LevelDebug
-	}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // serve runs the proxy until SIGTERM or SIGINT and drains it then.
@@ -126,6 +119,7 @@ func serve(cfg proxy.Config, file string, log *slog.Logger) error {
 	go func() {
 		got := <-signals
 		log.Warn("second signal, leaving at once", "signal", got.String())
+		proxy.FlushLog(log)
 		os.Exit(1)
 	}()
 	begin := time.Now()

@@ -120,6 +120,10 @@ type Config struct {
 	DebugMode bool
 	// LogFormat is "text" or "json".
 	LogFormat string
+	// LogFile is the file of the log, empty for standard error.
+	LogFile string
+	// LogLinesPerSecond bounds the lines below warnings, 0 does not.
+	LogLinesPerSecond int
 	// AccessLog says which requests get a log line: all, problems, off.
 	AccessLog string
 

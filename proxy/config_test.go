@@ -52,7 +52,7 @@ func TestDefaultConfig(t *testing.T) {
 		CORSAllowOrigin: "*", LogFormat: "text", AccessLog: "all", Heal: "on", ContinueMode: "auto",
 		RetryBudget: "auto", RetryBudgetPercent: 20, RetryBudgetPerSecond: 10,
 		EjectAfter: 5, EjectTime: 30 * time.Second, EjectMaxTime: 5 * time.Minute,
-		MaxQueue: 100, QueueTimeout: 2 * time.Second,
+		MaxQueue: 100, QueueTimeout: 2 * time.Second, LogLinesPerSecond: 2000,
 	}
 	got := DefaultConfig()
 	if !reflect.DeepEqual(got, want) {
@@ -79,7 +79,7 @@ func TestLoadConfigFull(t *testing.T) {
 		CORSAllowOrigin: "https://app.example,http://localhost:3000", DebugMode: true, LogFormat: "json", AccessLog: "problems",
 		Heal: "shadow", ContinueMode: "prefill", UnaryViaStream: true, ChaosCutAfter: 3,
 		RetryBudget: "off", RetryBudgetPercent: 50, EjectAfter: 2, EjectTime: time.Second, EjectMaxTime: 3 * time.Second,
-		MaxStreams: 9, MaxQueue: 8,
+		MaxStreams: 9, MaxQueue: 8, LogFile: "/var/log/proxy/proxy.log",
 		RedisURL: routing.Secret("rediss://user:secret@valkey.example:6380/2"),
 	}
 	got, err := LoadConfig("testdata/config/full.yaml", envOf())

@@ -41,6 +41,7 @@ type metrics struct {
 	clients       *prometheus.CounterVec
 	reloadOK      prometheus.Gauge
 	reloadAt      prometheus.Gauge
+	linesLeft     [leftReasons]prometheus.Counter
 
 	perGroup sync.Map // group name -> *groupCounters
 }
@@ -98,6 +99,11 @@ func newMetrics(groups []string) *metrics {
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	lines := counter("log_lines_suppressed_total", "Lines of the log that were left out, by reason.", "reason")
+	for i, name := range leftNames {
+		m.linesLeft[i] = lines.WithLabelValues(name)
+	}
+	m.registry.MustRegister(lines)
 	m.prime(groups)
 	for i, name := range kindNames {
 		m.toFirstOf[i] = m.toFirst.WithLabelValues(name)

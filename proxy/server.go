@@ -68,6 +68,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics = newMetrics(st.names())
 	s.metrics.watchQueue(s.gate)
 	s.metrics.reloaded(nil)
+	s.useLog(log)
 	s.reloads.at = time.Now()
 	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, s.gate, log, s.metrics); err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)

@@ -22,7 +22,7 @@ func TestSettings(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, s := range list {
-		if s.Name == "" || s.Name != strings.ToUpper(s.Name) || seen[s.Name] || s.Default == "" || s.Meaning == "" {
+		if s.Name == "" || s.Name != strings.ToUpper(s.Name) || seen[s.Name] || s.Meaning == "" {
 			t.Errorf("%+v", s)
 		}
 		if strings.ContainsAny(s.Meaning, "|\n") || strings.HasSuffix(s.Meaning, ".") {
