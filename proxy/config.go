@@ -127,6 +127,9 @@ type Config struct {
 	// AccessLog says which requests get a log line: all, problems, off.
 	AccessLog string
 
+	// Trace says whether and where traces go.
+	Trace TraceConfig
+
 	// Groups are the groups of the file, beside those of GroupMapping, and
 	// Clients those who may use groups with keys of their own.
 	Groups  []GroupConfig

@@ -259,7 +259,7 @@ func (h *healer) flush() error {
 		return h.clientFailed(err)
 	}
 	if !h.brokenAt.IsZero() {
-		h.e.s.metrics.seamGap.Observe(time.Since(h.brokenAt).Seconds())
+		h.e.joined(h.brokenAt)
 		h.brokenAt = time.Time{}
 	}
 	return nil
@@ -302,6 +302,7 @@ func (h *healer) finish() {
 	e := h.e
 	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
 	e.record.wasted = h.splice.Wasted() + h.dropped()
+	h.traceUsage()
 	h.release()
 	e.finish()
 }

@@ -13,6 +13,7 @@ func (h *healer) start() {
 	if !h.aim() {
 		return
 	}
+	h.traceStart()
 	h.ledger.Attempts++
 	e.record.attempts = h.ledger.Attempts
 	h.told, h.hasTold, h.cause = 0, false, nil
@@ -238,6 +239,6 @@ func (h *healer) unfit() string {
 }
 
 func (h *healer) giveUp(why string) {
-	h.e.record.gaveUp = why
+	h.e.giveUp(why)
 	h.phase = phaseGiveUp
 }

@@ -31,6 +31,7 @@ type Server struct {
 	watcher *watcher
 	share   *sharer // nil: no replicas
 	loops   loops
+	tracer  *tracer // nil without traces
 	cors    cors
 	log     *slog.Logger
 	metrics *metrics
@@ -69,6 +70,9 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics.watchQueue(s.gate)
 	s.metrics.reloaded(nil)
 	s.useLog(log)
+	if s.tracer, err = newTracer(&cfg.Trace, s.metrics, log); err != nil {
+		return nil, err
+	}
 	s.reloads.at = time.Now()
 	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, s.gate, log, s.metrics); err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
@@ -158,7 +162,11 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 			e.finish()
 		}
 	}()
-	if r := e.admit(ctx); r != nil {
+	r := e.admit(ctx)
+	if s.tracer != nil {
+		e.trace = s.tracer.begin(e)
+	}
+	if r != nil {
 		e.refuse(ctx, r)
 		ctx.SetConnectionClose()
 		return
@@ -324,6 +332,9 @@ func (s *Server) Drain(ctx context.Context) {
 	close(s.stop)
 	s.share.ended()
 	s.closeIdle()
+	if s.tracer != nil {
+		s.tracer.export.close()
+	}
 }
 
 func (s *Server) awaitIdleFor(d time.Duration) {
