@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -55,23 +54,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "the settings are good")
 		return 0
 	}
-	if err := serve(cfg, *file, *pidFile, newLogger(&cfg, stderr)); err != nil {
+	log, err := newLogger(&cfg, stderr)
+	if err == nil {
+		err = serve(cfg, *file, *pidFile, log)
+		proxy.FlushLog(log)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "gemini-resilient-proxy:", err)
 		return 1
 	}
 	return 0
-}
-
-// newLogger returns the program's log as the settings ask for it.
-func newLogger(cfg *proxy.Config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{}
-	if cfg.DebugMode {
-		opts.Level = slog.LevelDebug
-	}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // release is the version that deploy/dist.sh builds; empty in other builds.

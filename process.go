@@ -279,6 +279,7 @@ func (p *process) refuseUpgrades() {
 func (p *process) leaveOnSignal() {
 	got := <-p.stop
 	p.log.Warn("second signal, leaving at once", "signal", got.String())
+	proxy.FlushLog(p.log)
 	os.Exit(1)
 }
 

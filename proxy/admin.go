@@ -27,7 +27,7 @@ func (s *Server) Admin() http.Handler {
 	s.addPage(mux)
 	mux.HandleFunc("GET /groups", s.showGroups)
 	mux.HandleFunc("POST /reload", s.serveReload)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

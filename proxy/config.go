@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"gemini-resilient-proxy/routing"
 )
 
 // Config holds every setting of the proxy, one field each. DefaultConfig and
@@ -96,6 +98,9 @@ type Config struct {
 	MaxQueue     int
 	QueueTimeout time.Duration
 
+	// RedisURL is the server over which replicas share limits; empty for none.
+	RedisURL routing.Secret
+
 	// RetryFinishReasons are the finish reasons treated as interruptions.
 	RetryFinishReasons []string
 	// Heal says what is done with interruptions: "on", "off", or "shadow",
@@ -121,8 +126,15 @@ type Config struct {
 	DebugMode bool
 	// LogFormat is "text" or "json".
 	LogFormat string
+	// LogFile is the file of the log, empty for standard error.
+	LogFile string
+	// LogLinesPerSecond bounds the lines below warnings, 0 does not.
+	LogLinesPerSecond int
 	// AccessLog says which requests get a log line: all, problems, off.
 	AccessLog string
+
+	// Trace says whether and where traces go.
+	Trace TraceConfig
 
 	// Groups are the groups of the file, beside those of GroupMapping, and
 	// Clients those who may use groups with keys of their own.
@@ -214,8 +226,12 @@ func (l *loader) set(s *setting, origin, value string) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		list = joined.Unwrap()
 	}
+	shown := settingValue(value)
+	if s.secret {
+		shown = notShown
+	}
 	for _, err := range list {
-		l.fail(origin, "%s: %w", settingValue(value), err)
+		l.fail(origin, "%s: %w", shown, err)
 	}
 }
 

@@ -56,7 +56,11 @@ func (s *Server) Retire(ctx, idle context.Context) {
 	s.watcher.close()
 	s.loops.close()
 	close(s.stop)
+	s.share.ended()
 	s.closeIdle()
+	if s.tracer != nil {
+		s.tracer.export.close()
+	}
 }
 
 // stopAccepting closes the listeners. It is false when that was done before.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	otel "go.opentelemetry.io/otel/trace"
 )
 
 // cause is why an exchange was canceled from outside.
@@ -61,8 +62,10 @@ type exchange struct {
 	uploaded  atomic.Int64 // when a part of the request body was sent on last, Unix nanoseconds
 	streaming bool         // the response body ends the exchange, not the handler
 
-	record record
-	attrs  []slog.Attr // of the log line
+	record  record
+	trace   *trace       // nil when the request is not sampled
+	traceID otel.TraceID // of the trace that the request is part of, as far as that is known
+	attrs   []slog.Attr  // of the log line
 }
 
 // noDeadline is the deadline of requests that end by silence alone.

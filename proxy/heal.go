@@ -105,6 +105,7 @@ var healers = sync.Pool{New: func() any { return newPooledHealer() }}
 
 func newPooledHealer() *healer {
 	h := &healer{attempt: &attempt{}, last: &response{}}
+	h.splice.UseMemory(textMemory{})
 	h.holdUpstream, h.holdClient = h.carried, h.carriedBoth
 	h.ride = &ride{rider: h, wake: make(chan struct{}, 1)}
 	return h
@@ -263,7 +264,7 @@ func (h *healer) flush() error {
 		return h.clientFailed(err)
 	}
 	if !h.brokenAt.IsZero() {
-		h.e.s.metrics.seamGap.Observe(time.Since(h.brokenAt).Seconds())
+		h.e.joined(h.brokenAt)
 		h.brokenAt = time.Time{}
 	}
 	return nil
@@ -307,6 +308,7 @@ func (h *healer) finish() {
 	e := h.e
 	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
 	e.record.wasted = h.splice.Wasted() + h.dropped()
+	h.traceUsage()
 	h.release()
 	e.finish()
 }

@@ -42,6 +42,9 @@ type metrics struct {
 	clients       *prometheus.CounterVec
 	reloadOK      prometheus.Gauge
 	reloadAt      prometheus.Gauge
+	spansExported prometheus.Counter
+	spansDropped  [dropReasons]prometheus.Counter
+	linesLeft     [leftReasons]prometheus.Counter
 
 	// Sums over all groups, for the live page. Of events those of no loop.
 	events, requestsEver, healedEver, gaveUpEver, brokenEver atomic.Int64
@@ -106,6 +109,12 @@ func newMetrics(groups []string) *metrics {
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.countSpans(counter("trace_spans_dropped_total", "Spans that were not exported, by reason.", "reason"))
+	lines := counter("log_lines_suppressed_total", "Lines of the log that were left out, by reason.", "reason")
+	for i, name := range leftNames {
+		m.linesLeft[i] = lines.WithLabelValues(name)
+	}
+	m.registry.MustRegister(lines)
 	m.prime(groups)
 	for i, name := range kindNames {
 		m.toFirstOf[i] = m.toFirst.WithLabelValues(name)
@@ -216,7 +225,7 @@ func (m *metrics) done(e *exchange) {
 		m.clientGone.WithLabelValues(group).Inc()
 	}
 	if r.toFirst > 0 {
-		m.toFirstOf[r.kind].Observe(r.toFirst.Seconds())
+		observe(m.toFirstOf[r.kind], r.toFirst.Seconds(), e.trace)
 	}
 	m.requestsEver.Add(1)
 	m.open.Dec()

@@ -42,6 +42,8 @@ func families(t *testing.T) []family {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.TLSCertFile, cfg.TLSKeyFile = certificateFiles(t)
+	// The metrics of what replicas share are there with a server alone.
+	cfg.RedisURL = routing.Secret("redis://127.0.0.1:1")
 	s, err := New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)

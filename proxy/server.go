@@ -29,7 +29,9 @@ type Server struct {
 	memory  routing.Watermark
 	reloads reloader
 	watcher *watcher
+	share   *sharer // nil: no replicas
 	loops   loops
+	tracer  *tracer // nil without traces
 	cors    cors
 	log     *slog.Logger
 	metrics *metrics
@@ -76,7 +78,14 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics.watchQueue(s.gate)
 	s.metrics.watchCertificate(s.certs)
 	s.metrics.reloaded(nil)
+	s.useLog(log)
+	if s.tracer, err = newTracer(&cfg.Trace, s.metrics, log); err != nil {
+		return nil, err
+	}
 	s.reloads.at = time.Now()
+	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, s.gate, log, s.metrics); err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
 	go s.watchMemory()
 	s.http = s.newHTTP()
 	if s.loops, err = openLoops(s.panicked); err != nil {
@@ -84,6 +93,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	}
 	s.metrics.watchEvents(s.eventsEver)
 	go s.sampleLive()
+	go s.share.run(s.stop)
 	return s, nil
 }
 
@@ -166,7 +176,11 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 			e.finish()
 		}
 	}()
-	if r := e.admit(ctx); r != nil {
+	r := e.admit(ctx)
+	if s.tracer != nil {
+		e.trace = s.tracer.begin(e)
+	}
+	if r != nil {
 		e.refuse(ctx, r)
 		ctx.SetConnectionClose()
 		return
