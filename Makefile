@@ -45,7 +45,7 @@ demo:
 	go run . -demo
 
 unit:
-	systemd-analyze security --offline=true --threshold=15 deploy/gemini-resilient-proxy.service
+	systemd-analyze security --offline=true --threshold=13 deploy/gemini-resilient-proxy.service
 
 # Known vulnerabilities that the program can reach.
 vulnerabilities:

@@ -112,6 +112,9 @@ func (a *attempt) receive(at time.Time, buf []byte) error {
 	if err != nil {
 		return err
 	}
+	if a.e.trace != nil {
+		a.e.trace.answered(a.head.StatusCode())
+	}
 	a.body.begin(a.e, a.link.conn, &a.head, early, string(a.e.method) == "HEAD")
 	return nil
 }

@@ -49,6 +49,12 @@
 // budgets. An exchange keeps the one that it began with; Server.Reload puts
 // another in its place for those that come.
 //
+// With REDIS_URL, a sharer (share.go) talks with those of other replicas on a
+// goroutine of its own. It takes what limits there are, and what is parked and
+// ejected, from the state and the Gate, and puts what it hears into them; an
+// exchange finds leases there and never asks the server. It can ask for the next
+// talk to be soon, and wait a moment for what that brings (share_wait.go).
+//
 // What another goroutine may do to an exchange: cancel it, when the client
 // has left (watch_linux.go) or the drain is over (server.go). That wakes it
 // from a read, a write or a wait; it then ends by itself.

@@ -90,6 +90,10 @@ type healing struct {
 	rode     error          // what ended a ride, for the next read
 	unsent   []byte         // of a frame that the client did not take at once
 
+	counted int       // events of the attempt that are in the metrics
+	turns   uint8     // reads, of which some are timed
+	readAt  time.Time // of one that is, zero while none is
+
 	one *unary // for a request that asks for one document, else nil
 
 	hurried  bool     // the client's X-Server-Timeout is what the upstream has
@@ -101,6 +105,7 @@ var healers = sync.Pool{New: func() any { return newPooledHealer() }}
 
 func newPooledHealer() *healer {
 	h := &healer{attempt: &attempt{}, last: &response{}}
+	h.splice.UseMemory(textMemory{})
 	h.holdUpstream, h.holdClient = h.carried, h.carriedBoth
 	h.ride = &ride{rider: h, wake: make(chan struct{}, 1)}
 	return h
@@ -244,6 +249,7 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 		if err := h.flush(); err != nil {
 			return h.e.record.bytes, err
 		}
+		h.timeEnd()
 	}
 	switch h.phase {
 	case phaseGiveUp:
@@ -261,7 +267,7 @@ func (h *healer) flush() error {
 		return h.clientFailed(err)
 	}
 	if !h.brokenAt.IsZero() {
-		h.e.s.metrics.seamGap.Observe(time.Since(h.brokenAt).Seconds())
+		h.e.joined(h.brokenAt)
 		h.brokenAt = time.Time{}
 	}
 	return nil
@@ -279,6 +285,7 @@ func (h *healer) pending() bool { return len(h.out) > frameRoom }
 
 // advance works until there are bytes for the client or the answer is over.
 func (h *healer) advance() {
+	defer h.countEvents()
 	for !h.pending() {
 		switch h.phase {
 		case phaseStart:
@@ -306,11 +313,13 @@ func (h *healer) finish() {
 	defer e.s.recovered("close", nil)
 	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
 	e.record.wasted = h.splice.Wasted() + h.dropped()
+	h.traceUsage()
 	h.release()
 }
 
 // release gives back everything but the exchange.
 func (h *healer) release() {
+	h.countAll(&h.e.s.metrics.events)
 	h.attempt.close()
 	putBuffer(h.body)
 	h.in.reset()

@@ -27,6 +27,13 @@ func (h *healer) aim() bool {
 			}
 			return true
 		}
+		if e.keysShort(now) && e.awaitLease() {
+			continue
+		}
+		if err := e.err(); err != nil {
+			h.broke(outcomeOf(err), err)
+			return false
+		}
 		if h.ledger.Attempts == 0 || wait > e.group.policy.RetryAfterMax || wait >= time.Until(e.deadline) {
 			h.parked = e.noKey(wait)
 			h.giveUp("parked")
@@ -41,10 +48,20 @@ func (h *healer) aim() bool {
 
 // aim takes a target and a key for a request that gets one attempt.
 func (e *exchange) aim() *refusal {
-	if wait, err := e.borrow(time.Now()); err != nil {
+	for {
+		now := time.Now()
+		wait, err := e.borrow(now)
+		if err == nil {
+			return nil
+		}
+		if e.keysShort(now) && e.awaitLease() {
+			continue
+		}
+		if e.err() != nil {
+			return e.turnedAway(routing.OverAll)
+		}
 		return e.noKey(wait)
 	}
-	return nil
 }
 
 // noKey is the answer to a request for which no key is admitted: when the first
@@ -119,6 +136,10 @@ func (e *exchange) afford(begun bool) (bool, error) {
 	now := time.Now()
 	until := earlier(now.Add(e.group.policy.RetryAfterMax), e.deadline)
 	for !e.group.budget.Withdraw(now) {
+		if e.group.budget.Short(now) && e.awaitLease() {
+			now = time.Now()
+			continue
+		}
 		if !begun || !now.Before(until) {
 			return false, nil
 		}

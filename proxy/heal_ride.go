@@ -120,8 +120,12 @@ func (h *healer) ready(ended bool) next {
 	h.frame()
 	from := &h.ride.poller
 	from.begin(readsAtOnce, ended)
+	h.timeBegin(h.ride)
 	stay := h.receive()
-	if h.pending() && !h.sendNow() || !stay {
+	sent := !h.pending() || h.sendNow()
+	h.timeEnd()
+	h.countCarried()
+	if !sent || !stay {
 		return nextLeave
 	}
 	h.rest()
@@ -144,17 +148,24 @@ func (h *healer) receive() (stay bool) {
 			}
 		}
 		if err == errAgain {
-			return !b.ended && !h.splice.Finished()
+			return h.goesOn()
 		}
 		if err != nil {
 			h.rode = err
 			return false
 		}
-		if len(h.out) >= fastInbox/2 && b.conn.spaced != nil {
+		if len(h.out) >= fastInbox/2 && b.conn.spaced != nil && h.goesOn() {
 			return true
 		}
 	}
 	return false
+}
+
+// goesOn tells that the attempt is in the middle of its answer, so that more
+// will come.
+func (h *healer) goesOn() bool {
+	b := &h.attempt.body
+	return !b.ended && b.broken == nil && !h.splice.Finished()
 }
 
 // sendNow writes what is pending as one chunk. It is false when the client

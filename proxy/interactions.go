@@ -203,7 +203,7 @@ func (r *resumer) flush() error {
 		return r.clientFailed(err)
 	}
 	if !r.brokenAt.IsZero() {
-		r.e.s.metrics.seamGap.Observe(time.Since(r.brokenAt).Seconds())
+		r.e.joined(r.brokenAt)
 		r.brokenAt = time.Time{}
 	}
 	return nil

@@ -17,7 +17,8 @@ import (
 type place struct {
 	client *routing.Client // who asks, by token; nil when nobody need say
 	ticket routing.Ticket
-	inside bool // the group's budget counts the request
+	inside bool      // the group's budget counts the request
+	until  time.Time // when it waits no longer for a lease, once it does
 }
 
 // name is that of the client, "" where nobody need say who they are.
@@ -57,7 +58,14 @@ func (e *exchange) authorize(now time.Time) *refusal {
 		e.s.metrics.refused.WithLabelValues("model").Inc()
 		return refuse(403, "the client may not ask this model")
 	}
-	if wait := c.Start(now); wait > 0 {
+	for wait := c.Start(now); wait > 0; wait = c.Start(now) {
+		if c.Short(now) && e.awaitLease() {
+			now = time.Now()
+			continue
+		}
+		if e.err() != nil {
+			return e.turnedAway(routing.OverClient)
+		}
 		e.s.metrics.refused.WithLabelValues("rate").Inc()
 		return &refusal{429, fmt.Sprintf("the client may begin %d requests a minute", c.PerMinute), wait}
 	}
@@ -73,10 +81,18 @@ func (e *exchange) arrive(host, body []byte) *refusal {
 		return bodyRefusal(errTooLarge, int64(e.cfg.MaxBodyBytes))
 	}
 	if f, ok := e.form(); ok && f.Dialect != stream.Native && (e.group.keys != nil || e.group.models != nil) {
-		r, _ := stream.ParseRequest(f.Dialect, body)
-		e.asked = stream.BodyModel(r.Model)
+		e.readModel(f.Dialect, body)
 	}
 	return e.enter()
+}
+
+// readModel notes the model that the body names. It is not part of arrive,
+// whose stack all requests need.
+//
+//go:noinline
+func (e *exchange) readModel(d stream.Dialect, body []byte) {
+	r, _ := stream.ParseRequest(d, body)
+	e.asked = stream.BodyModel(r.Model)
 }
 
 // enter lets the request run when it is its turn, at once as a rule.
@@ -99,6 +115,9 @@ func (e *exchange) enter() *refusal {
 		who.ClientLimit = c.Streams
 	}
 	v := s.gate.Enter(&e.place.ticket, who, now)
+	if v != routing.Admitted {
+		s.share.soon()
+	}
 	if v == routing.Waits {
 		v = e.queue(patience)
 	}
@@ -164,7 +183,7 @@ var identitySeed = maphash.MakeSeed()
 func (e *exchange) identity() uint64 {
 	switch {
 	case e.place.client != nil:
-		return maphash.String(identitySeed, e.place.client.Name)
+		return clientIdentity(e.place.client)
 	case len(e.key) > 0:
 		return maphash.Bytes(identitySeed, e.key)
 	}
@@ -173,6 +192,9 @@ func (e *exchange) identity() uint64 {
 	}
 	return 0
 }
+
+// clientIdentity is identity for a client with a token.
+func clientIdentity(c *routing.Client) uint64 { return maphash.String(identitySeed, c.Name) }
 
 // retryAfterSeconds is a wait as Retry-After has it: whole seconds, at least one.
 func retryAfterSeconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

@@ -57,6 +57,7 @@ func (s *Server) closeIdle() {
 // ejected and keyEjected tell of what is left out for a while.
 func (s *Server) ejected(l *lease, d time.Duration) {
 	s.metrics.ejections.WithLabelValues(l.group.Name).Inc()
+	s.share.tell()
 	s.log.Warn("target ejected", "group", l.group.Name, "target", l.target().Name, "for", d.Round(time.Second))
 }
 

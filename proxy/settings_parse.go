@@ -30,11 +30,14 @@ var retryableFinishReasons = []string{
 	"UNEXPECTED_TOOL_CALL", "FINISH_REASON_UNSPECIFIED", "NO_IMAGE",
 }
 
+// notShown stands for a value that may hold a password.
+const notShown = "value not shown"
+
 // settingValue quotes a value for a mistake: at most 40 characters, and nothing
 // that could move a terminal's cursor. What may hold a password is not shown.
 func settingValue(s string) string {
 	if strings.Contains(s, "@") || strings.Contains(s, "://") && strings.ContainsAny(s, "?#") {
-		return "value not shown"
+		return notShown
 	}
 	const limit = 40
 	n := 0

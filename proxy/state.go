@@ -31,6 +31,7 @@ type group struct {
 	targets  []*target
 	balancer *routing.Balancer
 	keys     *routing.Keyring // nil: clients bring their own
+	perKey   int              // requests a minute, 0 for no limit
 	budget   *routing.Budget
 	models   routing.Renames
 	fallback *group
@@ -102,7 +103,7 @@ func (s *Server) newGroup(cfg *Config, gc *GroupConfig, table *routing.Table) (*
 		g.budget = routing.NewBudget(float64(own.RetryBudgetPercent)/100, float64(own.RetryBudgetPerSecond))
 	}
 	if len(gc.Secrets) > 0 {
-		g.keys = routing.NewKeyring(gc.Secrets, gc.KeyRequestsPerMinute)
+		g.keys, g.perKey = routing.NewKeyring(gc.Secrets, gc.KeyRequestsPerMinute), gc.KeyRequestsPerMinute
 	}
 	targets := gc.Targets
 	if len(targets) == 0 {

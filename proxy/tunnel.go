@@ -133,6 +133,9 @@ func newTunnel(r *relayed) *tunnel {
 	e := r.e
 	e.s.watcher.unwatch(e.client, e.watchID)
 	e.watchID = 0
+	if e.trace != nil {
+		e.trace.describe(e)
+	}
 	e.method, e.path = bytes.Clone(e.method), bytes.Clone(e.path)
 	e.record.status = 101
 	e.first()

@@ -59,6 +59,13 @@ func TestNoAllocations(t *testing.T) {
 		gate.Enter(ticket, Entrant{Client: 7, ClientLimit: 3, Group: "default", GroupLimit: 3}, noon)
 		gate.Leave(ticket, noon)
 	})
+	shared := gate.SharedGroup("default", 3)
+	shared.Use(noon)
+	shared.Grant(Grant{Left: 2}, noon)
+	f("Gate, shared", func() {
+		gate.Enter(ticket, Entrant{Client: 7, ClientLimit: 3, Group: "default", GroupLimit: 3}, noon)
+		gate.Leave(ticket, noon)
+	})
 	f("Find", func() { clients.Find(name) })
 	f("AppendPath", func() { renames.AppendPath(target, path) })
 	f("Decide", func() {

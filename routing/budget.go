@@ -32,7 +32,7 @@ type Budget struct {
 	mu      sync.Mutex
 	running int64
 	ended   window // requests
-	spent   window // retries
+	spent   meter  // retries
 }
 
 // NewBudget returns a full Budget. share is the part of the running requests
@@ -43,7 +43,7 @@ func NewBudget(share, perSecond float64) *Budget {
 		deposit: int64(share*token + 0.5),
 		reserve: int64(perSecond*budgetSpan.Seconds()*token + 0.5),
 		ended:   newWindow(budgetSpan),
-		spent:   newWindow(budgetSpan),
+		spent:   newMeter(budgetSpan),
 	}
 }
 
@@ -75,10 +75,16 @@ func (b *Budget) Withdraw(now time.Time) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.balance(now) < token {
+	if b.spent.joined(now) {
+		// The replicas' account is one, of which this one has a lease.
+		if b.spent.left == 0 {
+			b.spent.miss()
+			return false
+		}
+	} else if b.balance(now) < token {
 		return false
 	}
-	b.spent.add(now, 1)
+	b.spent.take(now)
 	return true
 }
 

@@ -32,7 +32,7 @@ type Client struct {
 	ClientSpec
 
 	mu      sync.Mutex
-	started window
+	started meter
 }
 
 // Clients are all clients of the proxy. They are safe for concurrent use.
@@ -44,7 +44,7 @@ type Clients struct {
 func NewClients(specs []ClientSpec) *Clients {
 	c := &Clients{list: make([]*Client, len(specs))}
 	for i, s := range specs {
-		c.list[i] = &Client{ClientSpec: s, started: newWindow(time.Minute)}
+		c.list[i] = &Client{ClientSpec: s, started: newMeter(time.Minute)}
 	}
 	return c
 }
@@ -76,6 +76,14 @@ func (c *Clients) Len() int {
 		return 0
 	}
 	return len(c.list)
+}
+
+// All returns all clients.
+func (c *Clients) All() []*Client {
+	if c == nil {
+		return nil
+	}
+	return c.list
 }
 
 // Find returns the client with the given token, or nil. It takes as long for a
@@ -123,10 +131,11 @@ func (c *Client) Start(now time.Time) (wait time.Duration) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if wait = c.started.untilBelow(now, int64(c.PerMinute)); wait > 0 {
+	if wait = c.started.wait(now, int64(c.PerMinute)); wait > 0 {
+		c.started.miss()
 		return wait
 	}
-	c.started.add(now, 1)
+	c.started.take(now)
 	return 0
 }
 
@@ -142,8 +151,7 @@ func (c *Clients) Adopt(old *Clients) {
 				continue
 			}
 			before.mu.Lock()
-			client.started.sum, client.started.at = before.started.sum, before.started.at
-			copy(client.started.slots, before.started.slots)
+			client.started.adopt(&before.started)
 			before.mu.Unlock()
 		}
 	}

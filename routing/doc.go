@@ -24,6 +24,9 @@
 // socket, a clock or a source of random numbers: times and random numbers are
 // handed in. Functions called for each request do not allocate.
 //
+// Several replicas keep limits together through Shared and Mark; what carries
+// those between them is the proxy's.
+//
 // A Table, a Base and a Policy are safe for concurrent use once made, provided
 // that the random source given to the Policy is. Balancer, Keyring, Budget,
 // Gate, Clients and Watermark are too: each has one lock, held for as long as it

@@ -65,6 +65,7 @@ type Gate struct {
 	groups  map[string]int
 	queued  []*party // those with a queue
 	free    []*party // to be used again
+	shared  map[placesOf]*places
 }
 
 // party is a client that has something running or waiting.
@@ -125,9 +126,9 @@ func (g *Gate) Enter(t *Ticket, e Entrant, now time.Time) Verdict {
 // obstacle returns the limit that keeps t from running now.
 func (g *Gate) obstacle(t *Ticket) Verdict {
 	switch {
-	case t.ClientLimit > 0 && t.party.running >= t.ClientLimit:
+	case t.ClientLimit > 0 && !g.fits(placesOf{client: t.Client}, t.party.running, t.ClientLimit):
 		return OverClient
-	case t.GroupLimit > 0 && g.groups[t.Group] >= t.GroupLimit:
+	case t.GroupLimit > 0 && !g.fits(placesOf{group: t.Group}, g.groups[t.Group], t.GroupLimit):
 		return OverGroup
 	case g.limits.Streams > 0 && g.running >= g.room(t.party):
 		return OverAll

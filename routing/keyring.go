@@ -43,7 +43,7 @@ type Keyring struct {
 type ringKey struct {
 	KeySpec
 	running   int
-	started   window
+	started   meter
 	ejections int
 	until     time.Time // of an ejection
 	reason    string
@@ -54,7 +54,7 @@ type ringKey struct {
 func NewKeyring(specs []KeySpec, perMinute int) *Keyring {
 	k := &Keyring{limit: int64(perMinute), keys: make([]ringKey, len(specs)), parks: map[string]map[int]time.Time{}}
 	for i, s := range specs {
-		k.keys[i] = ringKey{KeySpec: s, started: newWindow(time.Minute)}
+		k.keys[i] = ringKey{KeySpec: s, started: newMeter(time.Minute)}
 	}
 	return k
 }
@@ -104,26 +104,41 @@ func (k *Keyring) Acquire(now time.Time, model []byte, avoid int) (index int, wa
 		}
 	}
 	if index == NoKey {
+		k.missed(now, parked, everywhere)
 		return NoKey, wait
 	}
 	k.next = (index + 1) % n
 	k.keys[index].running++
-	k.keys[index].started.add(now, 1)
+	k.keys[index].started.take(now)
 	return index, 0
 }
 
-// wait returns how long a key is of no use for, 0 if it is admitted.
-func (k *Keyring) wait(now time.Time, i int, parked, everywhere map[int]time.Time) time.Duration {
-	key := &k.keys[i]
-	w := max(0, key.until.Sub(now))
+// away returns how long a key is ejected or parked for, 0 if it is neither.
+func (k *Keyring) away(now time.Time, i int, parked, everywhere map[int]time.Time) time.Duration {
+	w := max(0, k.keys[i].until.Sub(now))
 	if len(parked) > 0 {
 		w = max(w, parked[i].Sub(now))
 	}
 	if len(everywhere) > 0 {
 		w = max(w, everywhere[i].Sub(now))
 	}
+	return w
+}
+
+// missed notes that the lease of any key would have been of use.
+func (k *Keyring) missed(now time.Time, parked, everywhere map[int]time.Time) {
+	for i := range k.keys {
+		if k.away(now, i, parked, everywhere) == 0 {
+			k.keys[i].started.miss()
+		}
+	}
+}
+
+// wait returns how long a key is of no use for, 0 if it is admitted.
+func (k *Keyring) wait(now time.Time, i int, parked, everywhere map[int]time.Time) time.Duration {
+	key, w := &k.keys[i], k.away(now, i, parked, everywhere)
 	if k.limit > 0 {
-		w = max(w, key.started.untilBelow(now, k.limit))
+		w = max(w, key.started.wait(now, k.limit))
 	} else {
 		key.started.total(now)
 	}
@@ -158,10 +173,11 @@ func (k *Keyring) AcquireSame(now time.Time, model []byte, index int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.wait(now, index, k.parks[string(model)], k.parks[allModels]) > 0 {
+		k.keys[index].started.miss()
 		return false
 	}
 	k.keys[index].running++
-	k.keys[index].started.add(now, 1)
+	k.keys[index].started.take(now)
 	return true
 }
 
@@ -202,6 +218,11 @@ func (k *Keyring) Accepted(index int) {
 // Park keeps a key away from requests to the model until the given time. A
 // later time that is known already stays.
 func (k *Keyring) Park(index int, model []byte, until, now time.Time) {
+	k.park(index, model, until, now)
+}
+
+// park is Park, and tells whether the time was not known yet.
+func (k *Keyring) park(index int, model []byte, until, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	parked := k.parks[string(model)]
@@ -216,9 +237,11 @@ func (k *Keyring) Park(index int, model []byte, until, now time.Time) {
 			k.parks[name] = parked
 		}
 	}
-	if parked[index].Before(until) {
-		parked[index] = until
+	if !parked[index].Before(until) {
+		return false
 	}
+	parked[index] = until
+	return true
 }
 
 // forget drops what is over. It runs when a model is parked for the first time.
@@ -323,8 +346,7 @@ func (k *Keyring) Adopt(old *Keyring) {
 		}
 		key, before := &k.keys[i], &old.keys[j]
 		key.ejections, key.until, key.reason = before.ejections, before.until, before.reason
-		key.started.sum, key.started.at = before.started.sum, before.started.at
-		copy(key.started.slots, before.started.slots)
+		key.started.adopt(&before.started)
 		for model, parked := range old.parks {
 			until, is := parked[j]
 			if !is {

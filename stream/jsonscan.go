@@ -56,16 +56,20 @@ func skipString(b []byte, i int) int {
 // skipValue returns the offset after the JSON value that starts at i, which
 // must not be white space, or bad.
 func skipValue(b []byte, i, depth int) int {
+	if i < len(b) && (b[i] == '{' || b[i] == '[') {
+		return skipContainer(b, i, depth)
+	}
+	return skipScalar(b, i)
+}
+
+// skipScalar is skipValue for what is no object and no array.
+func skipScalar(b []byte, i int) int {
 	if i >= len(b) {
 		return bad
 	}
 	switch c := b[i]; {
 	case c == '"':
 		return skipString(b, i)
-	case c == '{':
-		return skipContainer(b, i, depth, '}')
-	case c == '[':
-		return skipContainer(b, i, depth, ']')
 	case c == '-' || c >= '0' && c <= '9':
 		return skipNumber(b, i)
 	default:
@@ -73,27 +77,55 @@ func skipValue(b []byte, i, depth int) int {
 	}
 }
 
-// skipContainer skips the object or array that opens at i and closes with end.
-func skipContainer(b []byte, i, depth int, end byte) int {
-	if depth >= maxDepth {
-		return bad
-	}
-	i = skipSpace(b, i+1)
-	if i < len(b) && b[i] == end {
-		return i + 1
-	}
-	for {
-		if end == '}' {
-			if _, i = member(b, i); i == bad {
-				return bad
-			}
-		}
-		if i = skipValue(b, i, depth+1); i == bad {
+// skipContainer skips the object or array that opens at i. It does not recurse:
+// a stack that grew with the nesting of one request would stay with its stream.
+func skipContainer(b []byte, i, depth int) int {
+	var objects [maxDepth / 64]uint64 // a bit for each level that is open
+	for floor := depth; ; {
+		if i >= len(b) {
 			return bad
 		}
-		more := false
-		if i, more = nextItem(b, i, end); i == bad || !more {
-			return i
+		// A value begins here.
+		if c := b[i]; c == '{' || c == '[' {
+			if depth >= maxDepth {
+				return bad
+			}
+			first := skipSpace(b, i+1)
+			if first >= len(b) || b[first] != c+2 { // '}' or ']'
+				bit := uint64(1) << (depth & 63)
+				objects[depth>>6] &^= bit
+				if i = first; c == '{' {
+					objects[depth>>6] |= bit
+					if _, i = member(b, i); i == bad {
+						return bad
+					}
+				}
+				depth++
+				continue
+			}
+			i = first + 1
+		} else if i = skipScalar(b, i); i == bad {
+			return bad
+		}
+		// A value has ended here, and what it was the last of.
+		for more := false; !more; {
+			if depth == floor {
+				return i
+			}
+			end, object := byte(']'), objects[(depth-1)>>6]&(1<<((depth-1)&63)) != 0
+			if object {
+				end = '}'
+			}
+			if i, more = nextItem(b, i, end); i == bad {
+				return bad
+			}
+			if !more {
+				depth--
+			} else if object {
+				if _, i = member(b, i); i == bad {
+					return bad
+				}
+			}
 		}
 	}
 }

@@ -144,3 +144,22 @@ func (u *Usage) set(of holeKind, digits []byte) {
 		u.ToolUse = n
 	}
 }
+
+// deliverSame does what Take does with an event that differs from the one
+// before it in its text and its counts only. ok is false when payload is not
+// such an event; nothing has happened then that parsing it would not undo.
+func (s *Splice) deliverSame(dst, payload []byte) (out []byte, ok bool) {
+	a := &s.attempt
+	u := a.usage
+	text, ok := s.mold.fit(payload, &u)
+	if !ok {
+		return dst, false
+	}
+	a.events++
+	if a.usage = u; u.Prompt >= 0 {
+		s.tally.prompt = u.Prompt
+	}
+	s.transcript.reserve(text.to - text.from)
+	s.transcript.set(append(s.transcript.raw, text.of(payload)...))
+	return s.form.appendSafe(dst, payload), true
+}

@@ -80,10 +80,6 @@ func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 	s.attempt.usage = noUsage
 }
 
-// Release gives the memory of the text back before the Splice is put aside. It
-// must be Reset before it is used again.
-func (s *Splice) Release() { s.transcript.release() }
-
 // NextAttempt says that the events that follow come from another attempt.
 func (s *Splice) NextAttempt() {
 	a := &s.attempt
@@ -103,16 +99,6 @@ func (s *Splice) NextAttempt() {
 		from:    s.transcript.Len(),
 		usage:   noUsage,
 	}
-}
-
-// attemptTokens returns what the attempt spent of the output budget: by its
-// own usage, else estimated.
-func (s *Splice) attemptTokens() int64 {
-	u := s.attempt.usage
-	if u.Candidates >= 0 {
-		return u.Candidates + max(u.Thoughts, 0)
-	}
-	return estimateTokens(s.transcript.raw[min(s.attempt.from, s.transcript.Len()):])
 }
 
 // Take takes one event. It appends what the client may see to dst and says
@@ -168,25 +154,6 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 		s.mold.learn(c)
 	}
 	return dst, More
-}
-
-// deliverSame does what Take does with an event that differs from the one
-// before it in its text and its counts only. ok is false when payload is not
-// such an event; nothing has happened then that parsing it would not undo.
-func (s *Splice) deliverSame(dst, payload []byte) (out []byte, ok bool) {
-	a := &s.attempt
-	u := a.usage
-	text, ok := s.mold.fit(payload, &u)
-	if !ok {
-		return dst, false
-	}
-	a.events++
-	if a.usage = u; u.Prompt >= 0 {
-		s.tally.prompt = u.Prompt
-	}
-	s.transcript.reserve(text.to - text.from)
-	s.transcript.set(append(s.transcript.raw, text.of(payload)...))
-	return s.form.appendSafe(dst, payload), true
 }
 
 // finishedBadly holds back an event whose finish is retried, after what was

@@ -10,41 +10,46 @@ import "unicode/utf8"
 // that was cut in two between events is whole again here.
 type Transcript struct {
 	raw  []byte
-	mem  *block // where raw lies, or lay before it outgrew all blocks
+	lent []byte // of memory, where raw lies, or lay before it outgrew that
 	max  int
 	full bool
+
+	memory Memory
 }
 
 // Reset empties the transcript, gives its memory back and bounds it to max
-// bytes, escapes included.
+// bytes, escapes included. What append has made is kept, unless it is large.
 func (t *Transcript) Reset(max int) {
+	raw := t.raw[:0]
+	if t.memory != nil || cap(raw) > maxKept {
+		raw = nil
+	}
 	t.release()
-	*t = Transcript{max: max}
+	*t = Transcript{raw: raw, max: max, memory: t.memory}
 }
 
 // release gives the memory back.
 func (t *Transcript) release() {
 	t.raw = nil
-	if t.mem != nil {
-		t.mem.giveBack()
-		t.mem = nil
+	if t.lent != nil {
+		t.memory.Put(t.lent)
+		t.lent = nil
 	}
 }
 
-// reserve makes room for n more bytes, if blocks are large enough for them.
-// Without it, appending to raw makes the room.
+// reserve makes room for n more bytes. Without it, appending to raw does.
 func (t *Transcript) reserve(n int) {
 	// Fast path.
-	if cap(t.raw)-len(t.raw) >= n {
+	if t.memory == nil || cap(t.raw)-len(t.raw) >= n {
 		return
 	}
-	mem := getBlock(len(t.raw) + n)
-	if mem == nil {
+	lent := t.memory.Get(len(t.raw) + n)
+	if lent == nil {
 		return
 	}
-	raw := append(mem.b[:0], t.raw...)
+	raw := append(lent, t.raw...)
 	t.release()
-	t.raw, t.mem = raw, mem
+	t.raw, t.lent = raw, lent
 }
 
 // Len returns the length in bytes, escapes included.

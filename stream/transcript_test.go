@@ -50,30 +50,55 @@ func TestTranscriptThatOverflowsIsGoneAndTheStreamGoesOn(t *testing.T) {
 	}
 }
 
-func TestTranscriptGrowsThroughItsBlocks(t *testing.T) {
-	var tr Transcript
+// lender is a Memory of powers of two up to a bound, which counts.
+type lender struct{ most, out int }
+
+func (l *lender) Get(n int) []byte {
+	size := 16
+	for size < n {
+		size *= 2
+	}
+	if size > l.most {
+		return nil
+	}
+	l.out++
+	return make([]byte, 0, size)
+}
+
+func (l *lender) Put(b []byte) {
+	l.out--
+	clear(b[:cap(b)])
+}
+
+func TestTranscriptGrowsThroughItsMemory(t *testing.T) {
+	l := &lender{most: 1 << 16}
+	tr := Transcript{memory: l}
 	tr.Reset(8 << 20)
 	var want []byte
-	for size := 1; len(want) < 4<<20; size *= 3 {
+	for size := 1; len(want) < 1<<20; size *= 3 {
 		text := bytes.Repeat([]byte{byte('a' + size%26)}, size)
 		tr.reserve(len(text))
-		if room := cap(tr.raw) - len(tr.raw); len(want)+size <= 1<<lastBlock && room < size {
+		if room := cap(tr.raw) - len(tr.raw); len(want)+size <= l.most && room < size {
 			t.Fatalf("room for %d of %d bytes", room, size)
 		}
 		tr.set(append(tr.raw, text...))
 		if want = append(want, text...); !bytes.Equal(tr.Raw(), want) {
 			t.Fatalf("not the same after %d bytes", len(want))
 		}
+		if l.out > 1 {
+			t.Fatalf("%d pieces are out", l.out)
+		}
 	}
 	tr.Reset(1)
-	if tr.raw != nil || tr.mem != nil {
-		t.Error("memory was kept")
+	if tr.raw != nil || l.out != 0 {
+		t.Errorf("memory was kept, %d pieces are out", l.out)
 	}
 }
 
 // What an overflow leaves must not be somebody else's memory.
-func TestTranscriptGivesItsBlockBackOnce(t *testing.T) {
-	var tr Transcript
+func TestTranscriptGivesItsMemoryBackOnce(t *testing.T) {
+	l := &lender{most: 1 << 16}
+	tr := Transcript{memory: l}
 	tr.Reset(2000)
 	add := func(n int) {
 		tr.reserve(n)
@@ -81,14 +106,17 @@ func TestTranscriptGivesItsBlockBackOnce(t *testing.T) {
 	}
 	add(1500)
 	add(1500)
-	if !tr.full || tr.mem != nil || tr.raw != nil {
-		t.Fatalf("full %t, memory %v", tr.full, tr.mem)
+	if !tr.full || l.out != 0 || tr.raw != nil {
+		t.Fatalf("full %t, %d pieces are out", tr.full, l.out)
 	}
 	add(10)
 	if tr.Len() != 0 {
 		t.Errorf("%d bytes", tr.Len())
 	}
 	tr.Reset(10)
+	if l.out != 0 {
+		t.Errorf("%d pieces are out", l.out)
+	}
 }
 
 func TestEstimateCountsCharactersNotEscapes(t *testing.T) {

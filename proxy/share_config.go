@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"gemini-resilient-proxy/routing"
+)
+
+var errRedisURL = errors.New("must be redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH; or off")
+
+// noRedis is what one writes for no server.
+const noRedis = "off"
+
+// redisCodec takes what go-redis takes.
+var redisCodec = codec{
+	parse: func(c *Config, text string) error {
+		if text == "" || text == noRedis {
+			c.RedisURL = nil
+			return nil
+		}
+		if _, err := redis.ParseURL(text); err != nil {
+			return errRedisURL
+		}
+		c.RedisURL = routing.Secret(text)
+		return nil
+	},
+	format: func(c *Config) string {
+		if len(c.RedisURL) == 0 {
+			return noRedis
+		}
+		return string([]byte(c.RedisURL))
+	},
+}
+
+// shareMetrics tell how replicas get on with each other.
+type shareMetrics struct {
+	joined, replicas prometheus.Gauge
+	failures, heard  prometheus.Counter
+}
+
+func newShareMetrics(m *metrics) *shareMetrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+	}
+	s := &shareMetrics{
+		joined:   gauge("shared_joined", "1 while limits are shared with other replicas, 0 while this one goes on alone."),
+		replicas: gauge("shared_replicas", "Replicas that share limits, this one included; 0 while it goes on alone."),
+		failures: counter("shared_failures_total", "Times that the server of REDIS_URL did not answer as it should, or in time."),
+		heard:    counter("shared_marks_total", "Keys and targets that were left out because another replica said so."),
+	}
+	m.registry.MustRegister(s.joined, s.replicas, s.failures, s.heard)
+	return s
+}
