@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare bench-guard soak clients fuzz demo unit schema dist dist-check
+.PHONY: all build check test race bench bench-compare bench-guard soak clients fuzz demo unit vulnerabilities schema dist dist-check
 
 all: check test
 
@@ -51,7 +51,11 @@ demo:
 	go run . -demo
 
 unit:
-	systemd-analyze security --offline=true --threshold=15 deploy/gemini-resilient-proxy.service
+	systemd-analyze security --offline=true --threshold=13 deploy/gemini-resilient-proxy.service
+
+# Known vulnerabilities that the program can reach.
+vulnerabilities:
+	.ci/vulnerabilities
 
 # What editors complete the configuration file by.
 schema:

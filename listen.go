@@ -1,35 +1,156 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
+
+	"gemini-resilient-proxy/proxy"
 )
 
-// listenPublic returns the public listeners: the sockets that systemd handed
-// over (sd_listen_fds(3)), else the one of the setting.
-func listenPublic(addr string) ([]net.Listener, error) {
-	inherited, err := activation.Listeners()
-	if err != nil {
-		return nil, fmt.Errorf("inherited sockets: %w", err)
+// sockets are what the program listens on.
+type sockets struct {
+	public []net.Listener
+	admin  []net.Listener // none: there is to be no admin listener
+}
+
+// The names by which inherited sockets are told apart (FileDescriptorName= in
+// systemd.socket(5)).
+const (
+	publicName = "public"
+	adminName  = "admin"
+)
+
+// isAdmin tells whether a name is that of a socket for the admin listener. One
+// without a name of its own has that of its unit. All others are public.
+func isAdmin(name string) bool {
+	return name == adminName || strings.HasSuffix(name, "-"+adminName+".socket")
+}
+
+// isUsual tells whether nobody thought of a name, or of the right one.
+func isUsual(name string) bool {
+	return name == publicName || name == "unknown" || strings.HasPrefix(name, "LISTEN_FD_") || strings.HasSuffix(name, ".socket")
+}
+
+// openSockets returns the sockets that were handed over (sd_listen_fds(3)) and
+// opens those of the settings for what was not.
+func openSockets(cfg *proxy.Config, log *slog.Logger) (s *sockets, err error) {
+	s = &sockets{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	var errs []error
+	for _, f := range activation.Files(true) {
+		errs = append(errs, s.inherit(f, log))
 	}
-	var public []net.Listener
-	for _, l := range inherited {
-		if l != nil {
-			public = append(public, l)
+	if err := errors.Join(errs...); err != nil {
+		return s, err
+	}
+	if len(s.public) == 0 {
+		l, err := listen(cfg.ListenAddr)
+		if err != nil {
+			return s, fmt.Errorf("LISTEN_ADDR: %w", err)
+		}
+		s.public = append(s.public, l)
+	}
+	if len(s.admin) == 0 && cfg.AdminAddr != "" {
+		l, err := listen(cfg.AdminAddr)
+		if err != nil {
+			return s, fmt.Errorf("ADMIN_ADDR: %w", err)
+		}
+		s.admin = append(s.admin, l)
+	}
+	return s, nil
+}
+
+// inherit takes over an inherited socket.
+func (s *sockets) inherit(f *os.File, log *slog.Logger) error {
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return fmt.Errorf("inherited socket %q: %w", f.Name(), err)
+	}
+	name := f.Name()
+	if isAdmin(name) {
+		s.admin = append(s.admin, l)
+		return nil
+	}
+	if !isUsual(name) {
+		log.Warn("inherited socket has a name that means nothing here, and is public: FileDescriptorName= is "+publicName+" or "+adminName,
+			"name", name, "address", l.Addr().String())
+	}
+	s.public = append(s.public, l)
+	return nil
+}
+
+func (s *sockets) close() {
+	for _, l := range append(s.public, s.admin...) {
+		l.Close()
+	}
+}
+
+// files returns descriptors of all sockets for another process, with their
+// names. The files are the caller's to close.
+func (s *sockets) files() (files []*os.File, names []string, err error) {
+	add := func(list []net.Listener, name string) {
+		for _, l := range list {
+			f, failed := duplicate(l)
+			if failed != nil {
+				err = errors.Join(err, failed)
+				continue
+			}
+			files, names = append(files, f), append(names, name)
 		}
 	}
-	if len(public) > 0 {
-		return public, nil
+	add(s.public, publicName)
+	add(s.admin, adminName)
+	return files, names, err
+}
+
+// duplicate returns another descriptor of a listener's socket. That of its own
+// method File becomes a blocking one as soon as it is used, and the listener's
+// with it: both are the same socket. Accept could then not be interrupted.
+func duplicate(l net.Listener) (*os.File, error) {
+	sc, ok := l.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("a %T cannot be handed over", l)
 	}
-	l, err := listen(addr)
+	raw, err := sc.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
+		return nil, err
 	}
-	return []net.Listener{l}, nil
+	var fd int
+	var failed error
+	// No process is started while the descriptor is not closed in it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	err = raw.Control(func(own uintptr) {
+		if fd, failed = syscall.Dup(int(own)); failed == nil {
+			syscall.CloseOnExec(fd)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), l.Addr().String()), nil
+}
+
+// leave keeps the paths of Unix sockets when the listeners are closed: another
+// process goes on serving them.
+func (s *sockets) leave() {
+	for _, l := range append(s.public, s.admin...) {
+		if l, ok := l.(*net.UnixListener); ok {
+			l.SetUnlinkOnClose(false)
+		}
+	}
 }
 
 // listen opens addr: "[host]:port" or "unix:/path". A socket file that nobody
@@ -47,4 +168,22 @@ func listen(addr string) (net.Listener, error) {
 		os.Remove(path)
 	}
 	return net.Listen("unix", path)
+}
+
+// begun is a listener that tells when it is accepted from for the first time.
+type begun struct {
+	net.Listener
+	first chan struct{}
+	told  bool
+}
+
+func newBegun(l net.Listener) *begun { return &begun{Listener: l, first: make(chan struct{})} }
+
+// Accept is called by one goroutine.
+func (b *begun) Accept() (net.Conn, error) {
+	if !b.told {
+		b.told = true
+		close(b.first)
+	}
+	return b.Listener.Accept()
 }

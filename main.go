@@ -3,21 +3,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
-	"time"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 
 	"gemini-resilient-proxy/proxy"
 )
@@ -31,6 +22,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	file := fs.String("config", "", "YAML `file` with settings; environment variables win over it")
 	check := fs.Bool("check", false, "check the settings, say every mistake, and exit")
 	demo := fs.Bool("demo", false, "show broken streams being healed, with an upstream of its own")
+	pidFile := fs.String("pid-file", "", "`file` that holds the identity of the serving process")
 	schema := fs.Bool("schema", false, "print the JSON Schema of the file and exit")
 	version := fs.Bool("version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
@@ -62,105 +54,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "the settings are good")
 		return 0
 	}
-	if err := serve(cfg, *file, newLogger(&cfg, stderr)); err != nil {
+	log, err := newLogger(&cfg, stderr)
+	if err == nil {
+		err = serve(cfg, *file, *pidFile, log)
+		proxy.FlushLog(log)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "gemini-resilient-proxy:", err)
 		return 1
 	}
 	return 0
-}
-
-// newLogger returns the program's log as the settings ask for it.
-func newLogger(cfg *proxy.Config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{}
-	if cfg.DebugMode {
-		opts.Level = slog.LevelDebug
-	}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// serve runs the proxy until SIGTERM or SIGINT and drains it then.
-func serve(cfg proxy.Config, file string, log *slog.Logger) error {
-	// Registered first: a signal that comes early must not be lost.
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-
-	limited, release := context.WithCancel(context.Background())
-	defer release()
-	takeLimits(limited, log)
-	s, err := proxy.New(cfg, log)
-	if err != nil {
-		return err
-	}
-	s.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, os.LookupEnv) })
-	public, err := listenPublic(cfg.ListenAddr)
-	if err != nil {
-		return err
-	}
-	admin, err := listenAdmin(cfg.AdminAddr, s.Admin())
-	if err != nil {
-		return err
-	}
-	failed := make(chan error, len(public))
-	for _, l := range public {
-		log.Info("listening", "address", l.Addr().String(), "upstream", cfg.UpstreamURLBase, "version", buildVersion())
-		go func(l net.Listener) { failed <- s.Serve(l) }(l)
-	}
-	daemon.SdNotify(false, daemon.SdNotifyReady)
-	go reloadOn(reload, s)
-	if file != "" {
-		go s.WatchFiles(file)
-	}
-
-	select {
-	case err := <-failed:
-		return fmt.Errorf("listener: %w", err)
-	case got := <-signals:
-		log.Info("draining", "signal", got.String(), "requests", s.Running(), "timeout", cfg.DrainTimeout)
-	}
-	daemon.SdNotify(false, daemon.SdNotifyStopping)
-	go func() {
-		got := <-signals
-		log.Warn("second signal, leaving at once", "signal", got.String())
-		os.Exit(1)
-	}()
-	begin := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), cfg.DrainTimeout)
-	defer cancel()
-	s.Drain(ctx)
-	if admin != nil {
-		admin.Close()
-	}
-	log.Info("stopped", "after", time.Since(begin))
-	return nil
-}
-
-// reloadOn loads the configuration again at each signal, and tells systemd
-// (Type=notify-reload, sd_notify(3)). What is wrong with it is in the log.
-func reloadOn(signals <-chan os.Signal, s *proxy.Server) {
-	for range signals {
-		daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
-		_ = s.Reload()
-		daemon.SdNotify(false, daemon.SdNotifyReady)
-	}
-}
-
-// listenAdmin serves the admin listener, when there is to be one.
-func listenAdmin(addr string, h http.Handler) (*http.Server, error) {
-	if addr == "" {
-		return nil, nil
-	}
-	l, err := listen(addr)
-	if err != nil {
-		return nil, fmt.Errorf("ADMIN_ADDR: %w", err)
-	}
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	go srv.Serve(l)
-	return srv, nil
 }
 
 // release is the version that deploy/dist.sh builds; empty in other builds.

@@ -62,9 +62,12 @@ func (s *service) gather(n int) *crowd {
 }
 
 // ask asks for the story and returns an error if it does not come whole.
-func (c *crowd) ask(question string) error {
+func (c *crowd) ask(question string) error { return c.askAt("http://proxy", question) }
+
+// askAt is ask of a proxy at base.
+func (c *crowd) askAt(base, question string) error {
 	body := fmt.Sprintf(`{"contents":[{"role":"user","parts":[{"text":%q}]}]}`, question)
-	resp, err := c.client.Post("http://proxy/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", "application/json", strings.NewReader(body))
+	resp, err := c.client.Post(base+"/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", "application/json", strings.NewReader(body))
 	if err != nil {
 		return err
 	}

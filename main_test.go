@@ -96,6 +96,9 @@ func TestExitStatus(t *testing.T) {
 	f(1, "LISTEN_ADDR", []string{"LISTEN_ADDR=" + taken.Addr().String(), "ADMIN_ADDR="})
 	f(1, "another process", []string{"LISTEN_ADDR=unix:" + busy, "ADMIN_ADDR="})
 	f(1, "ADMIN_ADDR", []string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=" + taken.Addr().String()})
+	f(1, "TLS_KEY_FILE: must be set", []string{"TLS_CERT_FILE=/no-such-file"}, "-check")
+	f(1, "TLS_CERT_FILE: must be set", []string{"TLS_CLIENT_CA_FILE=/no-such-file"}, "-check")
+	f(1, "/no-such-file: cannot be read", []string{"TLS_CERT_FILE=/no-such-file", "TLS_KEY_FILE=/x"}, "-check")
 	f(2, "nonsense", nil, "-nonsense")
 	f(2, "unexpected argument", nil, "run")
 }

@@ -15,66 +15,80 @@ func each(b *testing.B, upstream string, f func(b *testing.B, addr string)) {
 	b.Run("proxy", func(b *testing.B) { f(b, startProxy(b, upstream)) })
 }
 
-// Events that come as fast as they can, 1000 in a stream.
-func BenchmarkStreamSaturated(b *testing.B) {
-	const events = 1000
+// saturating is how many events are in a stream that comes as fast as it can.
+const saturating = 1000
+
+// startSaturating starts an upstream of such streams.
+func startSaturating(b *testing.B) string {
 	head, batch, tail := []byte(responseHead), []byte(repeat(chunk(event), 10)), []byte(chunk(lastEvent)+"0\r\n\r\n")
-	up := startUpstream(b, func(c net.Conn, _ int) bool {
+	return startUpstream(b, func(c net.Conn, _ int) bool {
 		c.Write(head)
-		for range events / 10 {
+		for range saturating / 10 {
 			c.Write(batch)
 		}
 		_, err := c.Write(tail)
 		return err == nil
 	})
-	each(b, up, func(b *testing.B, addr string) {
-		cl := dial(b, addr)
-		b.ReportAllocs()
-		b.SetBytes(events * int64(len(event)))
-		defer measureCPU(b)()
-		for b.Loop() {
-			cl.ask()
-			if n := cl.events(-1); n != events+1 {
-				b.Fatalf("%d events, want %d", n, events+1)
-			}
+}
+
+// saturate measures such streams.
+func saturate(b *testing.B, cl *client) {
+	b.ReportAllocs()
+	b.SetBytes(saturating * int64(len(event)))
+	defer measureCPU(b)()
+	for b.Loop() {
+		cl.ask()
+		if n := cl.events(-1); n != saturating+1 {
+			b.Fatalf("%d events, want %d", n, saturating+1)
 		}
-		b.ReportMetric(float64(b.N)*events/b.Elapsed().Seconds(), "events/s")
-	})
+	}
+	b.ReportMetric(float64(b.N)*saturating/b.Elapsed().Seconds(), "events/s")
+}
+
+// Events that come as fast as they can, 1000 in a stream.
+func BenchmarkStreamSaturated(b *testing.B) {
+	each(b, startSaturating(b), func(b *testing.B, addr string) { saturate(b, dial(b, addr)) })
 }
 
 // One event at a time: what the proxy adds to an event's way.
 func BenchmarkEventRoundTrip(b *testing.B) {
-	piece := []byte(chunk(event))
 	run := func(name string, start func(testing.TB, string) string) {
 		b.Run(name, func(b *testing.B) {
-			// An upstream for each run: what is left of one stream, such as a
-			// retry behind its end, takes no event from another.
-			next := make(chan struct{})
-			defer close(next)
-			cl := dial(b, start(b, startUpstream(b, func(c net.Conn, _ int) bool {
-				io.WriteString(c, responseHead)
-				for range next {
-					if _, err := c.Write(piece); err != nil {
-						break
-					}
-				}
-				return false
-			})))
-			cl.ask()
-			next <- struct{}{}
-			cl.events(1)
-			b.ReportAllocs()
-			defer measureCPU(b)()
-			for b.Loop() {
-				next <- struct{}{}
-				cl.events(1)
-			}
-			cl.c.Close()
+			eachEvent(b, func(up string) *client { return dial(b, start(b, up)) })
 		})
 	}
 	run("direct", func(_ testing.TB, addr string) string { return addr })
 	run("reference", startReference)
 	run("proxy", startProxy)
+}
+
+// eachEvent measures one event at a time, to a client of what start puts in
+// front of an upstream.
+func eachEvent(b *testing.B, start func(upstream string) *client) {
+	piece := []byte(chunk(event))
+	// An upstream for each run: what is left of one stream, such as a retry
+	// behind its end, takes no event from another.
+	next := make(chan struct{})
+	defer close(next)
+	cl := start(startUpstream(b, func(c net.Conn, _ int) bool {
+		io.WriteString(c, responseHead)
+		for range next {
+			if _, err := c.Write(piece); err != nil {
+				break
+			}
+		}
+		return false
+	}))
+	cl.ask()
+	next <- struct{}{}
+	cl.events(1)
+	b.ReportAllocs()
+	defer measureCPU(b)()
+	for b.Loop() {
+		next <- struct{}{}
+		cl.events(1)
+	}
+	cl.c.Close()
 }
 
 // A whole short answer: connection, request, first and last event.

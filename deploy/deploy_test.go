@@ -17,7 +17,7 @@ import (
 const unit = "gemini-resilient-proxy.service"
 
 // maxExposure is systemd's exposure score times ten that the unit may have.
-const maxExposure = "15"
+const maxExposure = "13"
 
 func TestUnitIsHardened(t *testing.T) {
 	tool, err := exec.LookPath("systemd-analyze")

@@ -8,9 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin returns the handler of the admin listener: health, readiness, the
-// state of groups, reloading, metrics and profiles. It is made for operators on a loopback address or a socket,
-// and never part of the public listener.
+// Admin returns the handler of the admin listener: health, readiness, the live
+// page, the state of groups, reloading, metrics and profiles. It is made for
+// operators on a loopback address or a socket, and never part of the public
+// listener.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -23,13 +24,16 @@ func (s *Server) Admin() http.Handler {
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	s.addPage(mux)
 	mux.HandleFunc("GET /groups", s.showGroups)
 	mux.HandleFunc("POST /reload", s.serveReload)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	// A page of somebody else's, in the browser that shows this one, can do
+	// nothing here.
+	return http.NewCrossOriginProtection().Handler(mux)
 }

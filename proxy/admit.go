@@ -90,8 +90,10 @@ func (e *exchange) heals() bool {
 
 // model returns the model that the path names, and the action asked of it,
 // for the log: "…/models/MODEL:ACTION". Both are empty for other paths.
-func (e *exchange) model() (model, action []byte) {
-	last := e.path[bytes.LastIndexByte(e.path, '/')+1:]
+func (e *exchange) model() (model, action []byte) { return modelOf(e.path) }
+
+func modelOf(path []byte) (model, action []byte) {
+	last := path[bytes.LastIndexByte(path, '/')+1:]
 	i, n := bytes.LastIndexByte(last, ':'), 1
 	if i < 0 {
 		// Some clients encode the colon.

@@ -112,9 +112,15 @@ func (a *attempt) receive(at time.Time, buf []byte) error {
 	if err != nil {
 		return err
 	}
+	if a.e.trace != nil {
+		a.e.trace.answered(a.head.StatusCode())
+	}
 	a.body.begin(a.e, a.link.conn, &a.head, early, string(a.e.method) == "HEAD")
 	return nil
 }
+
+// spoil keeps the connection from being used again, whatever was read of it.
+func (a *attempt) spoil() { a.body.dirty = true }
 
 // close gives the connection back: to the pool after a body that was read to
 // its end, else to nobody.

@@ -13,19 +13,22 @@ type chunkState uint8
 
 const (
 	chunkSize     chunkState = iota // the digits of a chunk size
-	chunkExt                        // an extension, up to LF
+	chunkExt                        // an extension, up to CR
+	chunkSizeLF                     // the LF after it
 	chunkData                       // left bytes of data
 	chunkDataCR                     // the CR after the data
 	chunkDataLF                     // the LF after it
 	chunkTrailer                    // at the start of a trailer line
-	chunkInField                    // inside a trailer line
+	chunkInField                    // inside a trailer line, up to CR
+	chunkFieldLF                    // the LF after it
 	chunkFinalLF                    // the last LF
 	chunkFinished                   // nothing more may come
 )
 
 // dechunker decodes the chunked transfer coding (RFC 9112 7.1) in place. It
 // knows a body that ended from a connection that was closed between two
-// chunks, which fasthttp's own reader does not.
+// chunks, which fasthttp's own reader does not. A line that ends in a bare LF, or
+// holds a bare CR, is one that others read differently, and is refused.
 type dechunker struct {
 	state  chunkState
 	left   int64 // of the chunk's data
@@ -106,11 +109,20 @@ func (d *dechunker) step(c byte) error {
 	case chunkSize:
 		return d.size(c)
 	case chunkExt:
-		if c == '\n' {
-			d.endSize()
+		switch c {
+		case '\r':
+			d.state = chunkSizeLF
 			return nil
+		case '\n':
+			return errChunking
 		}
 		return d.grow()
+	case chunkSizeLF:
+		if c != '\n' {
+			return errChunking
+		}
+		d.endSize()
+		return nil
 	case chunkDataCR:
 		return d.expect(c, '\r', chunkDataLF)
 	case chunkDataLF:
@@ -121,12 +133,15 @@ func (d *dechunker) step(c byte) error {
 			return nil
 		}
 		d.state = chunkInField
-		return d.grow()
+		return d.inField(c)
 	case chunkInField:
-		if c == '\n' {
-			d.state = chunkTrailer
+		return d.inField(c)
+	case chunkFieldLF:
+		if c != '\n' {
+			return errChunking
 		}
-		return d.grow()
+		d.state = chunkTrailer
+		return nil
 	default:
 		return d.expect(c, '\n', chunkFinished)
 	}
@@ -139,6 +154,19 @@ func (d *dechunker) expect(c, want byte, next chunkState) error {
 	d.state = next
 	d.digits, d.line = 0, 0
 	return nil
+}
+
+// inField takes a byte of a trailer line. Trailers are for nobody: only their
+// end is looked for.
+func (d *dechunker) inField(c byte) error {
+	switch c {
+	case '\r':
+		d.state = chunkFieldLF
+		return nil
+	case '\n':
+		return errChunking
+	}
+	return d.grow()
 }
 
 func (d *dechunker) grow() error {
@@ -160,9 +188,9 @@ func (d *dechunker) size(c byte) error {
 		return errChunking
 	}
 	switch c {
-	case '\n':
-		d.endSize()
-	case '\r', ' ', '\t', ';':
+	case '\r':
+		d.state = chunkSizeLF
+	case ' ', '\t', ';':
 		d.state = chunkExt
 	default:
 		return errChunking

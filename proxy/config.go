@@ -24,6 +24,12 @@ type Config struct {
 	// AdminAddr is the listener of health, metrics and pprof, in the same
 	// form. Empty turns it off.
 	AdminAddr string
+	// TLSCertFile and TLSKeyFile make the public listener speak TLS: PEM files
+	// with a certificate chain and its key. Both are set or none.
+	TLSCertFile, TLSKeyFile string
+	// TLSClientCAFile makes it ask clients for a certificate of one of the
+	// authorities in this PEM file.
+	TLSClientCAFile string
 	// UpstreamURLBase is scheme://host[:port][/path] of the upstream.
 	UpstreamURLBase string
 	// GroupMapping maps each group's name to the path between the upstream's
@@ -120,8 +126,15 @@ type Config struct {
 	DebugMode bool
 	// LogFormat is "text" or "json".
 	LogFormat string
+	// LogFile is the file of the log, empty for standard error.
+	LogFile string
+	// LogLinesPerSecond bounds the lines below warnings, 0 does not.
+	LogLinesPerSecond int
 	// AccessLog says which requests get a log line: all, problems, off.
 	AccessLog string
+
+	// Trace says whether and where traces go.
+	Trace TraceConfig
 
 	// Groups are the groups of the file, beside those of GroupMapping, and
 	// Clients those who may use groups with keys of their own.
@@ -243,6 +256,7 @@ func (l *loader) checkTogether() {
 	if usable("LISTEN_ADDR", "ADMIN_ADDR") && c.AdminAddr == c.ListenAddr && !strings.HasSuffix(c.AdminAddr, ":0") {
 		l.fail(l.where("ADMIN_ADDR"), "%s: must not be the same as LISTEN_ADDR", settingValue(c.AdminAddr))
 	}
+	l.checkTLS()
 	if usable("EJECT_TIME", "EJECT_MAX_TIME") && c.EjectMaxTime < c.EjectTime {
 		l.fail(l.where("EJECT_MAX_TIME"), `"%v": must not be less than EJECT_TIME, which is "%v"`, c.EjectMaxTime, c.EjectTime)
 	}

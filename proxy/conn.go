@@ -1,9 +1,10 @@
 package proxy
 
 import (
+	"container/list"
+	"crypto/tls"
 	"io"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -30,15 +31,25 @@ type clientConn struct {
 	readErr error           // of the first read that failed, see bodyError
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
 	watched epollEntry
-	armed   time.Time // the write deadline
-	polled  polled    // Conn, nil when it cannot be polled
-	orphan  func()    // called by Close: what else ends with the connection, or nil
+	armed   time.Time     // the write deadline
+	polled  polled        // Conn, nil when it cannot be polled
+	below   net.Conn      // Conn, or what is below TLS
+	orphan  func()        // called by Close: what else ends with the connection, or nil
+	shaking *list.Element // among the handshakes, nil when there is none
 }
 
-func newClientConn(conn net.Conn, stall time.Duration) *clientConn {
-	c := &clientConn{Conn: conn, stall: stall, raw: rawConn(conn)}
+// newClientConn wraps a connection that speaks HTTP on conn, and lies on below.
+// A connection under TLS cannot be polled, but its peer can be watched.
+func newClientConn(conn, below net.Conn, stall time.Duration) *clientConn {
+	c := &clientConn{Conn: conn, below: below, stall: stall, raw: rawConn(below)}
 	c.polled, _ = conn.(polled)
 	return c
+}
+
+// secure tells whether the client speaks TLS.
+func (c *clientConn) secure() bool {
+	_, ok := c.Conn.(*tls.Conn)
+	return ok
 }
 
 // beginBody makes reads move the read deadline, until endBody.
@@ -66,6 +77,9 @@ func (c *clientConn) bodyError(err error) error {
 // read under the absolute deadline that fasthttp sets.
 func (c *clientConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if c.shaking != nil {
+		c.shook(err)
+	}
 	if err != nil && c.readErr == nil {
 		c.readErr = err
 	}
@@ -76,6 +90,16 @@ func (c *clientConn) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// shook ends the TLS handshake, which the first read has made. Of each
+// connection something is read, be it the error that it is closed.
+func (c *clientConn) shook(err error) {
+	c.from.certs.handshakes.end(c.shaking)
+	c.shaking = nil
+	if err != nil {
+		spokePlain(c.below, err)
+	}
 }
 
 // Write gives the client CLIENT_STALL_TIMEOUT for each piece.
@@ -97,9 +121,7 @@ func (c *clientConn) Close() error {
 		end()
 	}
 	if c.from != nil {
-		c.from.mu.Lock()
-		delete(c.from.open, c)
-		c.from.mu.Unlock()
+		c.from.forget(c)
 	}
 	return c.Conn.Close()
 }
@@ -118,42 +140,6 @@ func (c *clientConn) disarm() {
 	if !c.armed.IsZero() {
 		c.armed = time.Time{}
 		c.Conn.SetWriteDeadline(c.armed)
-	}
-}
-
-// clientListener hands out clientConns and knows which of them are open:
-// fasthttp leaves those alone that have not sent a request yet.
-type clientListener struct {
-	net.Listener
-	stall time.Duration
-
-	mu   sync.Mutex
-	open map[*clientConn]struct{}
-}
-
-func newClientListener(l net.Listener, stall time.Duration) *clientListener {
-	return &clientListener{Listener: l, stall: stall, open: map[*clientConn]struct{}{}}
-}
-
-func (l *clientListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := newClientConn(newRawIO(conn), l.stall)
-	c.from = l
-	l.mu.Lock()
-	l.open[c] = struct{}{}
-	l.mu.Unlock()
-	return c, nil
-}
-
-// closeConns closes the connections that are still open.
-func (l *clientListener) closeConns() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.open {
-		c.Conn.Close()
 	}
 }
 

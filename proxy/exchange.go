@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	otel "go.opentelemetry.io/otel/trace"
 )
 
 // cause is why an exchange was canceled from outside.
@@ -61,8 +62,10 @@ type exchange struct {
 	uploaded  atomic.Int64 // when a part of the request body was sent on last, Unix nanoseconds
 	streaming bool         // the response body ends the exchange, not the handler
 
-	record record
-	attrs  []slog.Attr // of the log line
+	record  record
+	trace   *trace       // nil when the request is not sampled
+	traceID otel.TraceID // of the trace that the request is part of, as far as that is known
+	attrs   []slog.Attr  // of the log line
 }
 
 // noDeadline is the deadline of requests that end by silence alone.
@@ -81,7 +84,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	e.method = ctx.Request.Header.Method()
 	e.client, _ = ctx.Conn().(*clientConn)
 	if e.client == nil {
-		e.client = newClientConn(ctx.Conn(), s.cfg.ClientStallTimeout)
+		e.client = newClientConn(ctx.Conn(), ctx.Conn(), s.cfg.ClientStallTimeout)
 	}
 	s.enter(e)
 	return e
@@ -120,8 +123,9 @@ func (e *exchange) finish() {
 func (e *exchange) reset() {
 	wake, target, scratch, attrs, verdicts := e.wake, e.target[:0], e.scratch[:0], e.attrs, e.record.verdicts[:0]
 	fields, connection := e.head.fields, e.head.connection
-	renamed, ready := e.renamed[:0], e.place.ticket.Ready
+	renamed, ready, seams := e.renamed[:0], e.place.ticket.Ready, e.record.seams[:0]
 	*e = exchange{}
+	e.record.seams = seams
 	e.renamed, e.place.ticket.Ready = renamed, ready
 	e.wake, e.target, e.scratch, e.attrs, e.record.verdicts = wake, target, scratch, attrs, verdicts
 	e.head.fields, e.head.connection = fields, connection

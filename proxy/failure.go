@@ -38,6 +38,8 @@ func upstreamFailure(group string, err error) *refusal {
 	status, what := 502, "closed the connection without an answer"
 	var dns *net.DNSError
 	switch {
+	case errors.Is(err, errPanic):
+		return failedHere()
 	case errors.Is(err, errStall):
 		status, what = 504, "did not answer in time"
 	case errors.Is(err, errDeadline):
@@ -60,6 +62,9 @@ func upstreamFailure(group string, err error) *refusal {
 	return refuse(status, fmt.Sprintf("the upstream of group %q %s", group, what))
 }
 
+// failedHere is the answer to a request that ended in a panic.
+func failedHere() *refusal { return refuse(500, "the proxy failed to serve this request") }
+
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
@@ -81,4 +86,5 @@ var (
 	errTooLarge    = errors.New("request body too large")
 	errGivenUp     = errors.New("answer given up")
 	errChaos       = errors.New("cut on purpose")
+	errPanic       = errors.New("the proxy failed")
 )

@@ -24,6 +24,7 @@ type (
 		Heal     string       `json:"heal"`
 		Targets  []targetView `json:"targets"`
 		Keys     []keyView    `json:"keys,omitempty"`
+		More     int          `json:"more_keys,omitempty"`    // that are not shown
 		Retries  *int         `json:"retries_left,omitempty"` // of the budget
 	}
 	targetView struct {
@@ -55,6 +56,14 @@ type (
 
 // showGroups answers GET /groups of the admin listener.
 func (s *Server) showGroups(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	encoder.Encode(s.groupsView())
+}
+
+func (s *Server) groupsView() groupsView {
 	st, now := s.state.Load(), time.Now().UTC()
 	view := groupsView{DefaultGroup: st.cfg.DefaultGroup}
 	for _, name := range st.names() {
@@ -70,11 +79,7 @@ func (s *Server) showGroups(w http.ResponseWriter, _ *http.Request) {
 		view.Mistakes = s.reloads.err.Error()
 	}
 	s.reloads.result.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	encoder.Encode(view)
+	return view
 }
 
 func (g *group) view(now time.Time) groupView {

@@ -51,6 +51,14 @@ func (l *lockedBuffer) String() string {
 // default.
 func newRig(t testing.TB, h upstream.Handler, change func(*proxy.Config)) *rig {
 	t.Helper()
+	return newRigLogging(t, h, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, debugLevel) }, change)
+}
+
+var debugLevel = &slog.HandlerOptions{Level: slog.LevelDebug}
+
+// newRigLogging is newRig with a log of another form.
+func newRigLogging(t testing.TB, h upstream.Handler, log func(io.Writer) slog.Handler, change func(*proxy.Config)) *rig {
+	t.Helper()
 	up, err := upstream.New(h)
 	if err != nil {
 		t.Fatal(err)
@@ -65,8 +73,7 @@ func newRig(t testing.TB, h upstream.Handler, change func(*proxy.Config)) *rig {
 		change(&cfg)
 	}
 	r := &rig{t: t, up: up, log: &lockedBuffer{}, served: make(chan error, 1)}
-	level := &slog.HandlerOptions{Level: slog.LevelDebug}
-	if r.server, err = proxy.New(cfg, slog.New(slog.NewJSONHandler(r.log, level))); err != nil {
+	if r.server, err = proxy.New(cfg, slog.New(log(r.log))); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -90,6 +90,10 @@ type healing struct {
 	rode     error          // what ended a ride, for the next read
 	unsent   []byte         // of a frame that the client did not take at once
 
+	counted int       // events of the attempt that are in the metrics
+	turns   uint8     // reads, of which some are timed
+	readAt  time.Time // of one that is, zero while none is
+
 	one *unary // for a request that asks for one document, else nil
 
 	hurried  bool     // the client's X-Server-Timeout is what the upstream has
@@ -113,7 +117,7 @@ func (s *Server) heal(ctx *fasthttp.RequestCtx, e *exchange) {
 	if h == nil {
 		return
 	}
-	defer h.releaseOnPanic()
+	defer h.releaseOnPanic(ctx)
 	if !h.readable || h.request.Several || !e.group.heals() {
 		h.pass(ctx)
 		return
@@ -143,9 +147,12 @@ func (s *Server) prepare(ctx *fasthttp.RequestCtx, e *exchange) *healer {
 
 // releaseOnPanic closes the attempt of a healer that panics before it is
 // fasthttp's to close. The healer itself is not used again.
-func (h *healer) releaseOnPanic() {
+func (h *healer) releaseOnPanic(ctx *fasthttp.RequestCtx) {
 	if p := recover(); p != nil {
-		h.attempt.close()
+		if !ctx.Response.IsBodyStream() {
+			h.attempt.spoil()
+			h.attempt.close()
+		}
 		panic(p)
 	}
 }
@@ -242,6 +249,7 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 		if err := h.flush(); err != nil {
 			return h.e.record.bytes, err
 		}
+		h.timeEnd()
 	}
 	switch h.phase {
 	case phaseGiveUp:
@@ -259,7 +267,7 @@ func (h *healer) flush() error {
 		return h.clientFailed(err)
 	}
 	if !h.brokenAt.IsZero() {
-		h.e.s.metrics.seamGap.Observe(time.Since(h.brokenAt).Seconds())
+		h.e.joined(h.brokenAt)
 		h.brokenAt = time.Time{}
 	}
 	return nil
@@ -277,6 +285,7 @@ func (h *healer) pending() bool { return len(h.out) > frameRoom }
 
 // advance works until there are bytes for the client or the answer is over.
 func (h *healer) advance() {
+	defer h.countEvents()
 	for !h.pending() {
 		switch h.phase {
 		case phaseStart:
@@ -300,14 +309,17 @@ func (h *healer) Close() error {
 // finish ends the exchange and the healer.
 func (h *healer) finish() {
 	e := h.e
+	defer e.finish()
+	defer e.s.recovered("close", nil)
 	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
 	e.record.wasted = h.splice.Wasted() + h.dropped()
+	h.traceUsage()
 	h.release()
-	e.finish()
 }
 
 // release gives back everything but the exchange.
 func (h *healer) release() {
+	h.countAll(&h.e.s.metrics.events)
 	h.attempt.close()
 	putBuffer(h.body)
 	h.in.reset()

@@ -37,6 +37,7 @@ func (h *healer) read() {
 		return
 	}
 	n, err := h.fill()
+	h.timeBegin(nil)
 	if err != nil && n == 0 && !h.settled(err) {
 		h.ended(err)
 	}

@@ -120,8 +120,12 @@ func (h *healer) ready(ended bool) next {
 	h.frame()
 	from := &h.ride.poller
 	from.begin(readsAtOnce, ended)
+	h.timeBegin(h.ride)
 	stay := h.receive()
-	if h.pending() && !h.sendNow() || !stay {
+	sent := !h.pending() || h.sendNow()
+	h.timeEnd()
+	h.countCarried()
+	if !sent || !stay {
 		return nextLeave
 	}
 	h.rest()

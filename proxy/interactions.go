@@ -77,7 +77,7 @@ func (s *Server) interact(ctx *fasthttp.RequestCtx, e *exchange) {
 		return
 	}
 	r := &resumer{e: e, body: buf, attempt: &attempt{e: e}, stored: true}
-	defer r.releaseOnPanic()
+	defer r.releaseOnPanic(ctx)
 	buf.B = withoutKey(buf.B)
 	var id, last []byte
 	if string(e.method) == "GET" {
@@ -100,9 +100,12 @@ func (s *Server) interact(ctx *fasthttp.RequestCtx, e *exchange) {
 	r.open(ctx)
 }
 
-func (r *resumer) releaseOnPanic() {
+func (r *resumer) releaseOnPanic(ctx *fasthttp.RequestCtx) {
 	if p := recover(); p != nil {
-		r.attempt.close()
+		if !ctx.Response.IsBodyStream() {
+			r.attempt.spoil()
+			r.attempt.close()
+		}
 		panic(p)
 	}
 }
@@ -200,7 +203,7 @@ func (r *resumer) flush() error {
 		return r.clientFailed(err)
 	}
 	if !r.brokenAt.IsZero() {
-		r.e.s.metrics.seamGap.Observe(time.Since(r.brokenAt).Seconds())
+		r.e.joined(r.brokenAt)
 		r.brokenAt = time.Time{}
 	}
 	return nil
@@ -247,9 +250,10 @@ func (r *resumer) Close() error {
 
 // finish ends the exchange and the resumer.
 func (r *resumer) finish() {
+	defer r.e.finish()
+	defer r.e.s.recovered("close", nil)
 	r.e.record.healed = r.phase == phaseComplete && r.ledger.Attempts > 1
 	r.release()
-	r.e.finish()
 }
 
 // release gives back everything but the exchange.

@@ -173,6 +173,7 @@ func (r *resumer) ended(err error) {
 	case stream.Complete:
 		r.outcome = routing.Natural
 		r.e.record.verdict(r.outcome)
+		r.traceSeam()
 		r.debugAttempt()
 		r.settle()
 		r.phase = phaseComplete
@@ -205,6 +206,7 @@ func (r *resumer) broke(o routing.Outcome, err error) {
 	}
 	r.e.record.verdict(o)
 	r.e.s.metrics.interrupted(r.e.group, o)
+	r.traceCut(o)
 	r.debugAttempt()
 	r.settle()
 	r.attempt.close()
@@ -266,7 +268,7 @@ func (r *resumer) unfit() string {
 }
 
 func (r *resumer) giveUp(why string) {
-	r.e.record.gaveUp = why
+	r.e.giveUp(why)
 	r.phase = phaseGiveUp
 }
 

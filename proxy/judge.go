@@ -32,6 +32,7 @@ func (h *healer) judge(v stream.Verdict, payload []byte, err error) {
 			o = routing.Empty
 		}
 		h.keepHeld()
+		h.traceHeld()
 		h.broke(o, nil)
 	case stream.Failed:
 		h.failed(payload)
@@ -113,6 +114,11 @@ func (h *healer) broke(o routing.Outcome, err error) {
 	h.e.record.verdict(o)
 	h.e.s.metrics.interrupted(h.e.group, o)
 	h.noteSeam()
+	if o.Interruption() {
+		h.e.record.cut(o.String(), h.splice.Transcript().Len())
+	}
+	h.countAll(&h.e.s.metrics.events)
+	h.traceCut(o)
 	h.debugAttempt()
 	h.settle()
 	h.attempt.close()

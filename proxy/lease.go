@@ -100,6 +100,9 @@ func (e *exchange) take(l lease) {
 	if e.viaStream {
 		e.target = routing.AppendStreaming(nil, e.target)
 	}
+	if e.trace != nil {
+		e.trace.try(e)
+	}
 }
 
 // modelFor returns the name that a group's upstream has for the model.
@@ -145,6 +148,9 @@ func (e *exchange) settle(o routing.Outcome, status int) {
 		return
 	}
 	l.open = false
+	if e.trace != nil {
+		e.trace.tried(e, o, status)
+	}
 	now := time.Now()
 	sign := o.Sign(status)
 	if sign == routing.Failed {

@@ -4,13 +4,11 @@ package proxy
 
 import "syscall"
 
-// maxConns returns how many upstream connections the process can have open: a
-// stream takes two descriptors, one for each side, and some are kept for
-// everything else.
-func maxConns() int {
+// descriptors returns how many descriptors the process may have open.
+func descriptors() (limit uint64, known bool) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return defaultConns
+		return 0, false
 	}
-	return int(min(max(64, (uint64(l.Cur)-64)/2), 1<<20))
+	return uint64(l.Cur), true
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -32,6 +33,7 @@ type loop struct {
 	rides   []*ride   // by the identity that epoll gives back; nil is free
 	free    []uint32  // identities
 	sweepAt time.Time // when the first silence may have become too long
+	sweeps  atomic.Int64
 
 	others loops // itself among them
 	use    usage
@@ -218,6 +220,7 @@ const leastSweep = 5 * time.Millisecond
 // sweep is due when the first of them could have stopped doing so.
 func (l *loop) sweep(now time.Time) {
 	next := time.Time{}
+	l.sweeps.Add(1)
 	l.mu.Lock()
 	for _, r := range l.rides {
 		if r == nil || !r.acquire() {

@@ -61,6 +61,7 @@ type usage struct {
 	worked  int64 // ns in the window
 	settled atomic.Int64
 	last    atomic.Int64 // share of the window before, in a thousand
+	events  atomic.Int64 // of streams, that the loop has passed on
 }
 
 // window is what a share is measured over.

@@ -13,6 +13,8 @@ func (h *healer) start() {
 	if !h.aim() {
 		return
 	}
+	h.counted = 0
+	h.traceStart()
 	h.ledger.Attempts++
 	e.record.attempts = h.ledger.Attempts
 	h.told, h.hasTold, h.cause = 0, false, nil
@@ -238,6 +240,6 @@ func (h *healer) unfit() string {
 }
 
 func (h *healer) giveUp(why string) {
-	h.e.record.gaveUp = why
+	h.e.giveUp(why)
 	h.phase = phaseGiveUp
 }

@@ -33,6 +33,7 @@ type metrics struct {
 	wasted        *prometheus.CounterVec
 	shadow        *prometheus.CounterVec
 	callEnds      *prometheus.CounterVec
+	added         prometheus.Histogram
 	refused       *prometheus.CounterVec
 	ejections     *prometheus.CounterVec
 	keysEjected   *prometheus.CounterVec
@@ -41,6 +42,12 @@ type metrics struct {
 	clients       *prometheus.CounterVec
 	reloadOK      prometheus.Gauge
 	reloadAt      prometheus.Gauge
+	spansExported prometheus.Counter
+	spansDropped  [dropReasons]prometheus.Counter
+	linesLeft     [leftReasons]prometheus.Counter
+
+	// Sums over all groups, for the live page. Of events those of no loop.
+	events, requestsEver, healedEver, gaveUpEver, brokenEver atomic.Int64
 
 	perGroup sync.Map // group name -> *groupCounters
 }
@@ -94,10 +101,20 @@ func newMetrics(groups []string) *metrics {
 	m.reloadAt = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "config_last_reload_success_timestamp_seconds",
 		Help: "When the running configuration was loaded."})
 	m.clients = counter("client_requests_total", "Requests of clients with a token that are over, by the class of the status.", "client", "code")
+	m.added = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "added_latency_seconds",
+		Help:    "Time from when an upstream is found to have sent something to the end of its write to the client, of one read in 32.",
+		Buckets: []float64{5e-6, 1e-5, 2e-5, 3e-5, 5e-5, 75e-6, 1e-4, 15e-5, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 5e-3, .01, .02, .05, .1, .25}})
+	m.registry.MustRegister(m.added)
 	m.registry.MustRegister(m.clients, m.reloadOK, m.reloadAt, m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
 		m.panics, m.open, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.countSpans(counter("trace_spans_dropped_total", "Spans that were not exported, by reason.", "reason"))
+	lines := counter("log_lines_suppressed_total", "Lines of the log that were left out, by reason.", "reason")
+	for i, name := range leftNames {
+		m.linesLeft[i] = lines.WithLabelValues(name)
+	}
+	m.registry.MustRegister(lines)
 	m.prime(groups)
 	for i, name := range kindNames {
 		m.toFirstOf[i] = m.toFirst.WithLabelValues(name)
@@ -121,6 +138,23 @@ func (m *metrics) watchQueue(g *routing.Gate) {
 		Help: "Client requests that wait for others to end."}, func() float64 {
 		_, waiting := g.Load()
 		return float64(waiting)
+	}))
+}
+
+// watchEvents shows how many events have come, which ever returns.
+func (m *metrics) watchEvents(ever func() int64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "stream_events_total",
+		Help: "Events of healed streams that came from upstreams."}, func() float64 { return float64(ever()) }))
+}
+
+// watchCertificate shows when the public listener's certificate expires.
+func (m *metrics) watchCertificate(c *certificates) {
+	if c == nil {
+		return
+	}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "certificate_expiry_timestamp_seconds",
+		Help: "When the certificate of the public listener is no longer valid, in Unix time."}, func() float64 {
+		return float64(c.expiry().Unix())
 	}))
 }
 
@@ -160,6 +194,7 @@ var refusedReasons = []string{"token", "group", "model", "rate", "memory", "clie
 func (m *metrics) interrupted(g *group, o routing.Outcome) {
 	if o.Interruption() {
 		m.interruptions.WithLabelValues(g.Name, o.String()).Inc()
+		m.brokenEver.Add(1)
 	}
 }
 
@@ -180,16 +215,19 @@ func (m *metrics) done(e *exchange) {
 	}
 	if r.healed {
 		m.healed.WithLabelValues(group).Inc()
+		m.healedEver.Add(1)
 	}
 	if r.gaveUp != "" {
 		m.gaveUp.WithLabelValues(group, r.gaveUp).Inc()
+		m.gaveUpEver.Add(1)
 	}
 	if r.note == errGone.Error() || slices.Contains(r.verdicts, routing.ClientGone) {
 		m.clientGone.WithLabelValues(group).Inc()
 	}
 	if r.toFirst > 0 {
-		m.toFirstOf[r.kind].Observe(r.toFirst.Seconds())
+		observe(m.toFirstOf[r.kind], r.toFirst.Seconds(), e.trace)
 	}
+	m.requestsEver.Add(1)
 	m.open.Dec()
 }
 

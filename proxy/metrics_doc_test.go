@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -38,6 +41,7 @@ var description = regexp.MustCompile(`^Desc\{fqName: ("(?:[^"\\]|\\.)*"), help: 
 func families(t *testing.T) []family {
 	t.Helper()
 	cfg := DefaultConfig()
+	cfg.TLSCertFile, cfg.TLSKeyFile = certificateFiles(t)
 	// The metrics of what replicas share are there with a server alone.
 	cfg.RedisURL = routing.Secret("redis://127.0.0.1:1")
 	s, err := New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
@@ -149,7 +153,7 @@ func TestMetricsPage(t *testing.T) {
 		"| `cause` | how an attempt ended: %s |\n"+
 		"| `reason` | of a refusal: %s; why an answer was given up: the log's `gave_up` |\n"+
 		"| `client` | the name that the settings give to a token |\n",
-		list(kindNames[:]), list(seamKinds()), list(codeClasses[:]), list(causes()), list(refusedReasons))
+		quoted(kindNames[:]), quoted(seamKinds()), quoted(codeClasses[:]), quoted(causes()), quoted(refusedReasons))
 	got, err := os.ReadFile(metricsPage)
 	if err == nil && bytes.Equal(got, want.Bytes()) {
 		return
@@ -162,7 +166,7 @@ func TestMetricsPage(t *testing.T) {
 	}
 }
 
-func list(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
+func quoted(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
 
 func seamKinds() (names []string) {
 	for _, k := range stream.SeamKinds() {
@@ -178,4 +182,27 @@ func causes() (names []string) {
 		}
 	}
 	return names
+}
+
+// certificateFiles writes a certificate: with one there is a metric more.
+func certificateFiles(t *testing.T) (cert, key string) {
+	t.Helper()
+	pair, err := selfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "crt"), filepath.Join(dir, "key")
+	for path, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }

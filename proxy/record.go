@@ -33,6 +33,8 @@ type record struct {
 	verdicts []routing.Outcome // of the attempts, the first maxVerdicts
 	bytes    int64             // of the body, written to the client
 	toFirst  time.Duration     // from the request to the first byte of the answer
+	seams    []seamNote        // where the answer was cut, the first maxSeams
+	cuts     int               // how many there were
 	healed   bool
 	wasted   int64 // tokens of attempts of which nothing was delivered
 	gaveUp   string
@@ -111,6 +113,25 @@ func (e *exchange) abandon(ctx *fasthttp.RequestCtx) {
 // first notes the time of the answer's first byte.
 func (e *exchange) first() { e.record.toFirst = time.Since(e.started) }
 
+// joined notes that the client gets something again of an answer that was
+// interrupted.
+func (e *exchange) joined(brokenAt time.Time) {
+	now := time.Now()
+	observe(e.s.metrics.seamGap, now.Sub(brokenAt).Seconds(), e.trace)
+	if e.trace != nil {
+		e.trace.joined = now
+	}
+}
+
+// giveUp notes why the answer is not completed, "" when that is for the upstream
+// to say.
+func (e *exchange) giveUp(why string) {
+	e.record.gaveUp = why
+	if e.trace != nil {
+		e.trace.gaveUp(why)
+	}
+}
+
 // clientWriteError says why writing to the client failed.
 func (e *exchange) clientWriteError(err error) error {
 	if isTimeout(err) {
@@ -123,8 +144,15 @@ func (e *exchange) clientWriteError(err error) error {
 
 // observe counts the exchange and writes its log line.
 func (s *Server) observe(e *exchange) {
+	defer s.recovered("observe", nil)
 	r := &e.record
 	s.metrics.done(e)
+	if r.healed {
+		s.recent.add(e)
+	}
+	if e.trace != nil {
+		e.trace.end(e)
+	}
 	level := slog.LevelInfo
 	if r.gaveUp != "" || r.status >= 500 {
 		level = slog.LevelWarn
@@ -144,17 +172,17 @@ func (s *Server) logRequest(e *exchange, level slog.Level) {
 	if e.group != nil {
 		group = e.group.Name
 	}
-	model, action := e.model()
+	model, action := modelOf(beforeParameters(e.path))
 	if r.model != "" {
 		model = []byte(r.model)
 	}
 	e.attrs = append(e.attrs[:0],
 		slog.String("kind", kindNames[r.kind]),
-		slog.String("method", clip(e.method)),
+		slog.String("method", loggedMethod(e.method)),
 		slog.String("group", group),
 		slog.String("client", e.place.name()),
-		slog.String("model", clip(model)),
-		slog.String("action", clip(action)),
+		slog.String("model", loggedName(model)),
+		slog.String("action", loggedName(action)),
 		slog.Int("status", r.status),
 		slog.Int("attempts", r.attempts),
 		slog.String("verdicts", r.names()),
@@ -164,6 +192,9 @@ func (s *Server) logRequest(e *exchange, level slog.Level) {
 		slog.Bool("healed", r.healed),
 		slog.String("gave_up", r.gaveUp),
 		slog.String("note", r.note))
+	if e.traceID.IsValid() {
+		e.attrs = append(e.attrs, slog.String("trace_id", e.traceID.String()))
+	}
 	s.log.LogAttrs(context.Background(), level, "request", e.attrs...)
 	clear(e.attrs)
 }
@@ -203,6 +234,8 @@ func (h *healer) noteSeam() {
 	}
 	s.metrics.seams.WithLabelValues(kind.String()).Inc()
 	s.metrics.seamDropped.Add(float64(dropped))
+	h.e.record.join(kind, dropped)
+	h.traceSeam(kind, dropped)
 	if !s.cfg.DebugMode {
 		return
 	}

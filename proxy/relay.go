@@ -80,6 +80,7 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 // open sends the request and waits for the head of the response. left is what
 // is still to be read from body, -1 when it is chunked.
 func (r *relayed) open(p *plan, body io.Reader, left int64) error {
+	defer r.releaseOnPanic(nil)
 	e := r.e
 	e.record.attempts = 1
 	at := time.Now().Add(e.cfg.FirstEventTimeout)
@@ -147,8 +148,22 @@ func (r *relayed) recycle() {
 	relays.Put(r)
 }
 
+// releaseOnPanic ends the upload and closes the connection of a relayed request
+// that panics before it is the body of resp, which fasthttp closes. It is not
+// used again.
+func (r *relayed) releaseOnPanic(resp *fasthttp.Response) {
+	if p := recover(); p != nil {
+		if resp == nil || !resp.IsBodyStream() {
+			r.a.spoil()
+			r.release()
+		}
+		panic(p)
+	}
+}
+
 // respond hands the response to fasthttp.
 func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
+	defer r.releaseOnPanic(&ctx.Response)
 	e, resp := r.e, &ctx.Response
 	e.answeredRelay(r.a)
 	e.s.copyResponseHead(resp, &r.a.head)
@@ -163,8 +178,9 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	size := r.size()
 	if r.a.body.framing == framedByNothing {
 		size = 0
-		if n := r.a.head.ContentLength(); n > 0 && string(e.method) == "HEAD" {
-			size = n
+		if string(e.method) == "HEAD" {
+			// What a GET would get; without a length, a body in chunks.
+			size = max(-1, r.a.head.ContentLength())
 		}
 		resp.SkipBody = true
 	}
@@ -265,26 +281,27 @@ func (r *relayed) write(w io.Writer, frame []byte, chunked bool) (err error) {
 
 // Close is called by fasthttp when the response is over, however it ended.
 func (r *relayed) Close() error {
+	e, done := r.e, r.done
+	if done == nil {
+		defer e.finish()
+	} else {
+		defer done()
+	}
+	defer e.s.recovered("close", nil)
 	if r.err != nil {
-		r.e.record.verdict(outcomeOf(r.err))
-		r.e.settle(outcomeOf(r.err), 0)
+		e.record.verdict(outcomeOf(r.err))
+		e.settle(outcomeOf(r.err), 0)
 	}
 	r.release()
-	e, done := r.e, r.done
 	r.recycle()
-	if done != nil {
-		done()
-	} else {
-		e.finish()
-	}
 	return nil
 }
 
 // release ends the upload and gives the connection back.
 func (r *relayed) release() {
+	defer r.a.close()
 	if r.upload != nil {
 		r.upload.join()
 		r.upload = nil
 	}
-	r.a.close()
 }

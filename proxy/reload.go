@@ -24,8 +24,11 @@ type reloader struct {
 
 // fixed are the settings that only a restart changes.
 var fixed = []string{
-	"LISTEN_ADDR", "ADMIN_ADDR", "CLIENT_HEADER_TIMEOUT", "CLIENT_STALL_TIMEOUT", "MAX_HEADER_BYTES",
-	"DRAIN_TIMEOUT", "CORS_ALLOW_ORIGIN", "DEBUG_MODE", "LOG_FORMAT", "ACCESS_LOG", "REDIS_URL",
+	"LISTEN_ADDR", "ADMIN_ADDR", "TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_CLIENT_CA_FILE", "CLIENT_HEADER_TIMEOUT", "CLIENT_STALL_TIMEOUT", "MAX_HEADER_BYTES",
+	"DRAIN_TIMEOUT", "CORS_ALLOW_ORIGIN", "DEBUG_MODE", "LOG_FORMAT", "LOG_FILE", "LOG_LINES_PER_SECOND", "ACCESS_LOG",
+	"REDIS_URL",
+	"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_PROTOCOL",
+	"OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SDK_DISABLED",
 }
 
 // SetSource says how the configuration is loaded again by Reload. It is called
@@ -36,6 +39,7 @@ func (s *Server) SetSource(load func() (Config, error)) { s.reloads.source = loa
 // began with; all that come have the new one. A configuration with a mistake
 // changes nothing: the error says what is wrong with it.
 func (s *Server) Reload() error {
+	s.reopenLog()
 	r := &s.reloads
 	if r.source == nil {
 		return errors.New("there is nothing to load the configuration from")
@@ -64,6 +68,9 @@ func (s *Server) Reload() error {
 // apply makes cfg the configuration of what begins from now on.
 func (s *Server) apply(cfg Config) error {
 	cfg.rootCAs = s.cfg.rootCAs
+	if err := CheckLimits(&cfg); err != nil {
+		return err
+	}
 	old := s.state.Load()
 	st, err := s.newState(cfg, old)
 	if err != nil {

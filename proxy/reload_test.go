@@ -96,6 +96,19 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 	}
 }
 
+// Streams that the process cannot have descriptors for are refused by a reload as
+// they are at the start.
+func TestReloadKeepsToTheLimits(t *testing.T) {
+	r := newReloaded(t)
+	r.next.MaxStreams = 1_000_000
+	if proxy.CheckLimits(&r.next) == nil {
+		t.Skip("this process may open two million descriptors")
+	}
+	if status, body := r.admin("POST", "/reload"); status != 422 || !strings.Contains(body, "MAX_STREAMS") || !strings.Contains(body, "LimitNOFILE=") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 // What has been learnt of targets and keys outlives a reload.
 func TestReloadKeepsWhatWasLearnt(t *testing.T) {
 	f := keyed(t, 2, nil)

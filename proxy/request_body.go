@@ -120,7 +120,7 @@ func startUpload(a *attempt, body io.Reader, left int64) *upload {
 
 func (u *upload) run() {
 	defer close(u.done)
-	defer u.e.s.recovered("upload", nil)
+	defer u.failedInPanic()
 	u.e.client.beginBody()
 	defer u.e.client.endBody()
 	buf := copyBuffers.Get().(*copyBuffer)
@@ -155,6 +155,15 @@ func (u *upload) send(p []byte, chunked bool) error {
 	defer putBuffer(buf)
 	buf.B = append(emptyFrame(buf.B), p...)
 	return u.a.write(u.a.link.conn, sealFrame(buf.B))
+}
+
+// failedInPanic ends the exchange after a panic: nobody sends the rest of the
+// body that the upstream waits for.
+func (u *upload) failedInPanic() {
+	if p := recover(); p != nil {
+		u.e.s.panicked("upload", p)
+		u.e.fail(errPanic)
+	}
 }
 
 // fail ends the exchange: the client did not send what it had announced.

@@ -93,9 +93,15 @@ func (e *exchange) appendHead(dst []byte, p *plan) []byte {
 	dst = append(dst, e.lease.target().base.Host...)
 	dst = append(dst, "\r\n"...)
 	for _, f := range e.head.fields {
+		if e.trace != nil && isTraceField(f.name) {
+			continue
+		}
 		if p.target == nil || !bytes.EqualFold(f.name, []byte(fasthttp.HeaderContentType)) {
 			dst = appendField(dst, f.name, f.value)
 		}
+	}
+	if e.trace != nil {
+		dst = e.trace.appendHeaders(dst, e.head.fields)
 	}
 	dst = e.appendCredentials(dst)
 	if p.upgrade {

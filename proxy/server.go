@@ -2,7 +2,7 @@ package proxy
 
 import (
 	"bytes"
-	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,15 +31,21 @@ type Server struct {
 	watcher *watcher
 	share   *sharer // nil: no replicas
 	loops   loops
+	tracer  *tracer // nil without traces
 	cors    cors
 	log     *slog.Logger
 	metrics *metrics
 	prefill prefills
+	live    live
+	recent  recent
+	sink    *logSink // behind log; nil where that is not the program's
 	http    *fasthttp.Server
 
 	draining   atomic.Bool
 	mu         sync.Mutex
 	listeners  []*clientListener
+	certs      *certificates // nil: the public listener speaks plain HTTP
+	room       chan struct{} // of client connections, see clientListener
 	running    map[*exchange]struct{}
 	transports map[transportKey]*transport
 	stop       chan struct{} // closed when everything is over
@@ -58,6 +64,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		cors:       newCORS(cfg.CORSAllowOrigin),
 		running:    map[*exchange]struct{}{},
 		transports: map[transportKey]*transport{},
+		room:       make(chan struct{}, maxConns()),
 		stop:       make(chan struct{}),
 	}
 	st, err := s.newState(cfg, nil)
@@ -65,9 +72,17 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.state.Store(st)
+	if s.certs, err = newCertificates(cfg.tlsFiles(), maxConns(), log); err != nil {
+		return nil, err
+	}
 	s.metrics = newMetrics(st.names())
 	s.metrics.watchQueue(s.gate)
+	s.metrics.watchCertificate(s.certs)
 	s.metrics.reloaded(nil)
+	s.useLog(log)
+	if s.tracer, err = newTracer(&cfg.Trace, s.metrics, log); err != nil {
+		return nil, err
+	}
 	s.reloads.at = time.Now()
 	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, s.gate, log, s.metrics); err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
@@ -77,6 +92,8 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	if s.loops, err = openLoops(s.panicked); err != nil {
 		return nil, fmt.Errorf("wait for upstreams: %w", err)
 	}
+	s.metrics.watchEvents(s.eventsEver)
+	go s.sampleLive()
 	go s.share.run(s.stop)
 	return s, nil
 }
@@ -104,9 +121,12 @@ func (s *Server) newHTTP() *fasthttp.Server {
 			// the upstream needs.
 			if bytes.HasPrefix(ctx.RequestURI(), ownPaths) {
 				rt.Handler(ctx)
-				return
+			} else {
+				s.serve(ctx)
 			}
-			s.serve(ctx)
+			if s.draining.Load() {
+				ctx.SetConnectionClose()
+			}
 		},
 		ErrorHandler: s.unreadable,
 		// The head must come whole in this time; the wait for the first byte
@@ -149,15 +169,19 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked("serve", p)
-			e.streaming = false
-			e.refuse(ctx, refuse(500, "the proxy failed to serve this request"))
-			ctx.SetConnectionClose()
+			if s.failed(ctx, e) {
+				return
+			}
 		}
 		if !e.streaming {
 			e.finish()
 		}
 	}()
-	if r := e.admit(ctx); r != nil {
+	r := e.admit(ctx)
+	if s.tracer != nil {
+		e.trace = s.tracer.begin(e)
+	}
+	if r != nil {
 		e.refuse(ctx, r)
 		ctx.SetConnectionClose()
 		return
@@ -183,11 +207,28 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	s.relay(ctx, e)
 }
 
+// failed answers a request that ended in a panic. It is true when the exchange
+// is over with that: a body that was fasthttp's already ends it, and is closed by
+// the answer that takes its place.
+func (s *Server) failed(ctx *fasthttp.RequestCtx, e *exchange) (over bool) {
+	r := failedHere()
+	if over = ctx.Response.IsBodyStream(); over {
+		writeFailure(ctx, r.status, r.message)
+	} else {
+		e.streaming = false
+		e.refuse(ctx, r)
+	}
+	ctx.SetConnectionClose()
+	return over
+}
+
 // unreadable answers what fasthttp could not read as a request.
 func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	r := refuse(400, "the request cannot be read as HTTP/1.1")
 	var small *fasthttp.ErrSmallBuffer
 	switch {
+	case s.shook(ctx.Conn()):
+		r = refuse(400, "the TLS handshake failed")
 	case errors.As(err, &small):
 		r = refuse(431, fmt.Sprintf("the request head is larger than %d bytes", s.cfg.MaxHeaderBytes))
 	case isTimeout(err):
@@ -196,6 +237,16 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	writeFailure(ctx, r.status, r.message)
 	s.metrics.requests.WithLabelValues("", kindNames[kindRefused], codeClass(r.status)).Inc()
 	s.log.Info("request", "kind", kindNames[kindRefused], "status", r.status, "note", r.message)
+}
+
+// shook tells whether a connection is one whose TLS handshake has failed.
+func (s *Server) shook(c net.Conn) bool {
+	client, _ := c.(*clientConn)
+	if client == nil {
+		return false
+	}
+	t, ok := client.Conn.(*tls.Conn)
+	return ok && !t.ConnectionState().HandshakeComplete
 }
 
 // recovered ends a panic: it is counted and logged, and becomes *err.
@@ -244,6 +295,9 @@ func (s *Server) Running() int {
 	return len(s.running)
 }
 
+// Healed returns how many answers came whole after an interruption, ever.
+func (s *Server) Healed() int64 { return s.metrics.healedEver.Load() }
+
 // Serve serves l until Drain. It returns nil when the listener was closed by
 // Drain.
 func (s *Server) Serve(l net.Listener) error {
@@ -251,7 +305,7 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 		return err
 	}
-	clients := newClientListener(l, s.cfg.ClientStallTimeout)
+	clients := newClientListener(l, s.cfg.ClientStallTimeout, s.certs, s.room)
 	s.mu.Lock()
 	s.listeners = append(s.listeners, clients)
 	draining := s.draining.Load()
@@ -265,81 +319,4 @@ func (s *Server) Serve(l net.Listener) error {
 		return nil
 	}
 	return err
-}
-
-// drainPoll is how often a drain looks whether it is done.
-const drainPoll = 20 * time.Millisecond
-
-// lastMoment is how long streams that are ended by a drain get to say so.
-const lastMoment = 5 * time.Second
-
-// Drain stops accepting, lets running requests finish until ctx is done, then
-// ends the rest as interrupted streams are ended, and closes everything. Only
-// the first call does anything.
-func (s *Server) Drain(ctx context.Context) {
-	s.mu.Lock()
-	if s.draining.Swap(true) {
-		s.mu.Unlock()
-		return
-	}
-	listeners := s.listeners
-	for _, l := range listeners {
-		// fasthttp closes only those that it has begun to serve.
-		l.Close()
-	}
-	s.mu.Unlock()
-	stop, cancel := context.WithCancel(context.Background())
-	closed := make(chan struct{})
-	go func() {
-		// Closes the listeners and idle connections, again and again.
-		s.http.ShutdownWithContext(stop)
-		close(closed)
-	}()
-	s.awaitIdle(ctx)
-	s.mu.Lock()
-	s.over = true
-	rest := len(s.running)
-	for e := range s.running {
-		e.cancel(causeDrain)
-	}
-	s.mu.Unlock()
-	if rest > 0 {
-		s.log.Warn("drain is over, ending what still runs", "requests", rest)
-	}
-	s.awaitIdleFor(lastMoment)
-	// The last bytes of the last responses are on their way through fasthttp.
-	select {
-	case <-closed:
-	case <-time.After(200 * time.Millisecond):
-	}
-	cancel()
-	<-closed
-	for _, l := range listeners {
-		l.closeConns()
-	}
-	s.awaitIdleFor(lastMoment)
-	s.watcher.close()
-	s.loops.close()
-	close(s.stop)
-	s.share.ended()
-	s.closeIdle()
-}
-
-func (s *Server) awaitIdleFor(d time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	s.awaitIdle(ctx)
-}
-
-// awaitIdle returns when no request runs any more, or ctx is done.
-func (s *Server) awaitIdle(ctx context.Context) {
-	t := time.NewTicker(drainPoll)
-	defer t.Stop()
-	for s.Running() > 0 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
 }

@@ -38,8 +38,10 @@ type dialSettings struct {
 	maxHeader      int
 }
 
-func newTransport(base *routing.Base, cfg *Config, maxConns int) *transport {
-	d := dialer{connect: cfg.ConnectTimeout, stall: cfg.StallTimeout}
+// newTransport makes one. recovered is called by defer where a panic would end
+// the program.
+func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(where string, err *error)) *transport {
+	d := dialer{connect: cfg.ConnectTimeout, recovered: recovered}
 	if base.TLS {
 		d.tls = &tls.Config{
 			ServerName:         base.ServerName,
@@ -60,22 +62,30 @@ func newTransport(base *routing.Base, cfg *Config, maxConns int) *transport {
 
 // dialer connects to the upstream, TLS handshake included, within connect.
 type dialer struct {
-	connect, stall time.Duration
-	tls            *tls.Config
+	connect   time.Duration
+	tls       *tls.Config
+	recovered func(where string, err *error)
 }
 
 // dial is fasthttp.DialFuncWithTimeout. It works in a goroutine of its own,
 // whose stack goes when it is done: a dial and above all a handshake need a
 // deep one, which the stream's goroutine would keep for as long as it lives.
 func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
+	return d.inBackground(func() (net.Conn, error) { return d.connectTo(addr) })
+}
+
+// inBackground runs connect in a goroutine of its own. A panic in it is an error.
+func (d *dialer) inBackground(connect func() (net.Conn, error)) (net.Conn, error) {
 	type dialed struct {
 		conn net.Conn
 		err  error
 	}
 	done := make(chan dialed, 1)
 	go func() {
-		conn, err := d.connectTo(addr)
-		done <- dialed{conn, err}
+		got := dialed{err: fmt.Errorf("%w: %w", errDial, errPanic)}
+		defer func() { done <- got }()
+		defer d.recovered("dial", nil)
+		got.conn, got.err = connect()
 	}()
 	got := <-done
 	return got.conn, got.err
@@ -148,13 +158,21 @@ func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.Res
 		if err := h.Read(br); err != nil {
 			return nil, t.headError(e, err, at)
 		}
-		if code := h.StatusCode(); code == 101 && !e.upgrade {
+		code := h.StatusCode()
+		if code < 100 || code == 101 && !e.upgrade || !isHTTP1(h.Protocol()) {
 			return nil, errBadResponse
-		} else if code >= 200 || code == 101 {
+		}
+		if code >= 200 || code == 101 {
 			return takeBuffered(br, buf)
 		}
 	}
 	return nil, errBadResponse
+}
+
+// isHTTP1 tells whether a response is of a version whose framing is known. What
+// fasthttp takes for another one, it reads as HTTP/1.0.
+func isHTTP1(version []byte) bool {
+	return string(version) == "HTTP/1.1" || string(version) == "HTTP/1.0"
 }
 
 // watchAfter is how long a response is waited for before the client is watched.

@@ -88,8 +88,7 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 	e.record.attempts = 1
 	r := relays.Get().(*relayed)
 	r.e = e
-	p := plan{upgrade: true}
-	err := r.a.start(e, &p, time.Now().Add(e.cfg.FirstEventTimeout), true, nil)
+	err := r.shake(time.Now().Add(e.cfg.FirstEventTimeout))
 	switch {
 	case err == nil && r.a.head.StatusCode() != 101:
 		r.respond(ctx)
@@ -112,6 +111,12 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 	ctx.Hijack(t.begin)
 }
 
+// shake sends the handshake and waits until at for the answer to it.
+func (r *relayed) shake(at time.Time) error {
+	defer r.releaseOnPanic(nil)
+	return r.a.start(r.e, &plan{upgrade: true}, at, true, nil)
+}
+
 // switches tells whether a 101 response agrees to what was asked for.
 func switches(h *fasthttp.ResponseHeader) bool {
 	for name, value := range h.All() {
@@ -128,6 +133,9 @@ func newTunnel(r *relayed) *tunnel {
 	e := r.e
 	e.s.watcher.unwatch(e.client, e.watchID)
 	e.watchID = 0
+	if e.trace != nil {
+		e.trace.describe(e)
+	}
 	e.method, e.path = bytes.Clone(e.method), bytes.Clone(e.path)
 	e.record.status = 101
 	e.first()

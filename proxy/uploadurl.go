@@ -44,7 +44,8 @@ func uploadURLs(h *fasthttp.ResponseHeader) (found []field) {
 // something else misleads only itself.
 func (e *exchange) origin(host []byte) []byte {
 	scheme := "http"
-	if bytes.EqualFold(firstOf(e.head.forwardedProto), []byte("https")) {
+	switch said := firstOf(e.head.forwardedProto); {
+	case bytes.EqualFold(said, []byte("https")), len(said) == 0 && e.client.secure():
 		scheme = "https"
 	}
 	if h := firstOf(e.head.forwardedHost); len(h) > 0 && isHostValue(h) {

@@ -229,3 +229,16 @@ func (s *Splice) attemptTokens() int64 {
 	}
 	return estimateTokens(s.transcript.raw[min(s.attempt.from, s.transcript.Len()):])
 }
+
+// Usage returns the tokens of the whole answer as the upstream counted them:
+// those of the prompt, and those of all attempts of which something was
+// delivered, thoughts included. known is false when it has counted none.
+func (s *Splice) Usage() (prompt, output int64, known bool) {
+	u := &s.attempt.usage
+	prompt = s.tally.prompt
+	if prompt < 0 {
+		prompt = max(u.Prompt, 0)
+	}
+	output = s.tally.candidates + s.tally.thoughts + max(u.Candidates, 0) + max(u.Thoughts, 0)
+	return prompt, output, prompt > 0 || output > 0
+}

@@ -53,3 +53,31 @@ func TestAtoi(t *testing.T) {
 		f(s, 0, false)
 	}
 }
+
+// The usage of an answer is that of the first attempt's prompt, and of what all
+// attempts have said that were delivered.
+func TestUsageOfTheWholeAnswer(t *testing.T) {
+	f := func(wantPrompt, wantOutput int64, wantKnown bool, attempts ...string) {
+		t.Helper()
+		var s Splice
+		s.Reset(Form{}, NewReasons(nil), 1<<20)
+		for i, payload := range attempts {
+			if i > 0 {
+				s.NextAttempt()
+				s.Continue(Expect{})
+			}
+			s.Take(nil, Event{Data: []byte(payload)})
+		}
+		if prompt, output, known := s.Usage(); prompt != wantPrompt || output != wantOutput || known != wantKnown {
+			t.Errorf("%q: %d, %d, %v", attempts, prompt, output, known)
+		}
+	}
+	text := func(usage string) string {
+		return `{"candidates":[{"content":{"parts":[{"text":"some words"}]}}]` + usage + `}`
+	}
+	f(0, 0, false)
+	f(0, 0, false, text(""))
+	f(7, 12, true, text(`,"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":10,"thoughtsTokenCount":2}`))
+	f(7, 15, true, text(`,"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":10,"thoughtsTokenCount":2}`),
+		text(`,"usageMetadata":{"promptTokenCount":30,"candidatesTokenCount":3}`))
+}

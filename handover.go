@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A handover, by which a new binary takes the place of a running one without a
+// connection refused or cut:
+//
+//  1. The old process starts the new one with its listening sockets (as systemd
+//     would, sd_listen_fds(3)) and three pipes, whose descriptors are in
+//     HANDOVER_FDS. One holds the keys of TLS sessions, so that clients resume
+//     them with the new process.
+//  2. The new one accepts connections, beside the old one, and says "ready".
+//  3. The old one makes it the main process of the service, says "go", accepts
+//     nothing more, and comes to its end when its last connection has.
+//  4. The new one speaks for the service from "go" on. When it is itself told to
+//     stop it stays until the old one is gone: a service manager that saw its
+//     main process leave would end the other. That one then closes idle
+//     connections, too, and so does the one before it, if that is still there.
+//
+// A new process that ends before it is ready changes nothing. One that comes too
+// late is told "no".
+
+// handoverEnv names the descriptors of the pipes, "ready,go,keys".
+const handoverEnv = "HANDOVER_FDS"
+
+// handoverTimeout is how long a new process may take to be ready.
+const handoverTimeout = time.Minute
+
+// killAfter is how long a process that is not to take over has to end.
+const killAfter = 5 * time.Second
+
+const (
+	sayReady = "ready\n"
+	sayGo    = "go\n"
+	sayNo    = "no\n"
+)
+
+// self is the program's file, as it was called: behind a symbolic link there
+// may be another version by the time it is started again.
+var self = findSelf()
+
+func findSelf() string {
+	if path, err := exec.LookPath(os.Args[0]); err == nil {
+		if path, err = filepath.Abs(path); err == nil {
+			return path
+		}
+	}
+	path, _ := os.Executable()
+	return path
+}
+
+// successor is a new process that is to take over.
+type successor struct {
+	cmd    *exec.Cmd
+	ready  *os.File
+	goOn   *os.File
+	exited chan error // has one value when it has ended
+}
+
+// startSuccessor starts the program's file with the same arguments and with
+// the sockets. keys are those of TLS sessions.
+func startSuccessor(s *sockets, keys []byte) (*successor, error) {
+	files, names, err := s.files()
+	closeAll := func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	defer func() { closeAll() }()
+	if err != nil {
+		return nil, err
+	}
+	n := &successor{exited: make(chan error, 1)}
+	var readyW, goR, keysR *os.File
+	if n.ready, readyW, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	files = append(files, readyW)
+	if goR, n.goOn, err = os.Pipe(); err != nil {
+		n.ready.Close()
+		return nil, err
+	}
+	files = append(files, goR)
+	if keysR, err = filled(keys); err != nil {
+		n.close()
+		return nil, err
+	}
+	files = append(files, keysR)
+	const firstExtra = 3
+	n.cmd = exec.Command(self, os.Args[1:]...)
+	n.cmd.Args[0] = os.Args[0]
+	n.cmd.Stdout, n.cmd.Stderr = os.Stdout, os.Stderr
+	n.cmd.ExtraFiles = files
+	n.cmd.Env = append(ownEnv(),
+		"LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"),
+		fmt.Sprintf("%s=%d,%d,%d", handoverEnv, firstExtra+len(names), firstExtra+len(names)+1, firstExtra+len(names)+2))
+	if err := n.cmd.Start(); err != nil {
+		n.close()
+		return nil, err
+	}
+	go func() { n.exited <- n.cmd.Wait() }()
+	return n, nil
+}
+
+// filled returns a pipe that holds b, which must be short.
+func filled(b []byte) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	if _, err := w.Write(b); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// ownEnv is the environment without what belongs to this process alone.
+func ownEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", handoverEnv}, name)
+	})
+}
+
+func (n *successor) close() {
+	n.ready.Close()
+	n.goOn.Close()
+}
+
+// await waits until the new process is ready. After an error it is gone.
+func (n *successor) await(stop <-chan struct{}) error {
+	said := make(chan error, 1)
+	go func() {
+		line, err := bufio.NewReader(n.ready).ReadString('\n')
+		if err == nil && line != sayReady {
+			err = fmt.Errorf("it says %q", line)
+		}
+		said <- err
+	}()
+	timeout := time.NewTimer(handoverTimeout)
+	defer timeout.Stop()
+	var err error
+	select {
+	case err = <-said:
+	case <-timeout.C:
+		err = fmt.Errorf("not ready after %v", handoverTimeout)
+	case <-stop:
+	}
+	select {
+	case <-stop:
+		err = errors.New("the program is told to stop")
+	default:
+	}
+	if err == nil {
+		return nil
+	}
+	// It may have accepted connections: it is asked first.
+	io.WriteString(n.goOn, sayNo)
+	n.close()
+	n.cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(killAfter, func() { n.cmd.Process.Kill() })
+	defer kill.Stop()
+	if exit := <-n.exited; err == io.EOF {
+		if err = exit; err == nil {
+			err = errors.New("it ended")
+		}
+	}
+	return err
+}
+
+// proceed tells the new process that it is the one. The pipe stays open until
+// this process ends.
+func (n *successor) proceed() { io.WriteString(n.goOn, sayGo) }
+
+// awaitHurry returns when the new process is told to stop, or has ended.
+func (n *successor) awaitHurry() { io.Copy(io.Discard, n.ready) }
+
+// predecessor is the process that this one takes over from.
+type predecessor struct {
+	ready *os.File
+	from  *bufio.Reader
+	gone  chan struct{} // closed when it has ended
+	keys  []byte        // of TLS sessions
+}
+
+// findPredecessor returns who started this process to take over, nil when
+// nobody did. The inherited sockets are then meant for this process.
+func findPredecessor() (*predecessor, error) {
+	value, ok := os.LookupEnv(handoverEnv)
+	if !ok {
+		return nil, nil
+	}
+	os.Unsetenv(handoverEnv)
+	var fds [3]int
+	for i, text := range strings.SplitN(value, ",", len(fds)) {
+		fd, err := strconv.Atoi(text)
+		if err != nil || fd < 3 {
+			return nil, fmt.Errorf("%s is %q: must be descriptors", handoverEnv, value)
+		}
+		syscall.CloseOnExec(fd)
+		fds[i] = fd
+	}
+	if fds[len(fds)-1] == 0 {
+		return nil, fmt.Errorf("%s is %q: must be %d descriptors", handoverEnv, value, len(fds))
+	}
+	from := os.NewFile(uintptr(fds[2]), "keys")
+	defer from.Close()
+	keys, err := io.ReadAll(from)
+	if err != nil {
+		return nil, fmt.Errorf("%s: keys of TLS sessions: %w", handoverEnv, err)
+	}
+	// The process that set the other variables could not know this identity.
+	os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	return &predecessor{
+		ready: os.NewFile(uintptr(fds[0]), "ready"),
+		from:  bufio.NewReader(os.NewFile(uintptr(fds[1]), "go")),
+		gone:  make(chan struct{}),
+		keys:  keys,
+	}, nil
+}
+
+// takeOver says that this process is ready and waits until it is the one: when
+// the old one says so, or is gone. It is false when the old one goes on.
+func (p *predecessor) takeOver() bool {
+	io.WriteString(p.ready, sayReady)
+	said, _ := p.from.ReadString('\n')
+	go func() {
+		io.Copy(io.Discard, p.from)
+		close(p.gone)
+	}()
+	return said != sayNo
+}
+
+// hurry tells the old process that the whole service is to end.
+func (p *predecessor) hurry() { p.ready.Close() }

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"gemini-resilient-proxy/proxy"
+)
+
+// manager is the service manager that started the program (sd_notify(3)), or
+// nobody: then all of this says nothing to nobody.
+type manager struct {
+	silent   atomic.Bool   // another process speaks for the service
+	watchdog time.Duration // within which it wants to hear that all is well, 0: it does not
+	log      *slog.Logger
+}
+
+// statusTick is how often the status is brought up to date.
+const statusTick = 2 * time.Second
+
+func newManager(log *slog.Logger) *manager {
+	m := &manager{log: log}
+	var err error
+	if m.watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
+		log.Warn("no watchdog", "error", err.Error())
+	}
+	return m
+}
+
+func (m *manager) tell(lines ...string) {
+	if m.silent.Load() {
+		return
+	}
+	if _, err := daemon.SdNotify(false, strings.Join(lines, "\n")); err != nil {
+		m.log.Warn("the service manager is not told", "error", err.Error())
+	}
+}
+
+func (m *manager) ready(status string) { m.tell(daemon.SdNotifyReady, "STATUS="+status) }
+
+// stopping says that the program ends, within so much time, which may be more
+// than the unit allows (TimeoutStopSec= in systemd.service(5)).
+func (m *manager) stopping(within time.Duration) {
+	m.tell(daemon.SdNotifyStopping, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", within.Microseconds()))
+}
+
+// reloading says that a reload has begun; it is over with ready
+// (Type=notify-reload in systemd.service(5)).
+func (m *manager) reloading() {
+	m.tell(daemon.SdNotifyReloading, daemon.SdNotifyMonotonicUsec())
+}
+
+// handOver makes another process the service's main process, and says nothing
+// more itself.
+func (m *manager) handOver(pid int) {
+	m.tell(fmt.Sprintf("MAINPID=%d", pid))
+	m.silent.Store(true)
+}
+
+// attend keeps the manager's view of s up to date, until ctx is done. The
+// watchdog is fed while s answers through its own listeners. Once s drains it
+// has none: then it is fed while the program runs.
+func (m *manager) attend(ctx context.Context, s *proxy.Server) {
+	if m.watchdog > 0 {
+		go m.feed(ctx, s)
+	}
+	t := time.NewTicker(statusTick)
+	defer t.Stop()
+	var today today
+	last := ""
+	for {
+		status := today.status(s, time.Now())
+		if status != last {
+			m.tell("STATUS=" + status)
+			last = status
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// feed feeds the watchdog.
+func (m *manager) feed(ctx context.Context, s *proxy.Server) {
+	// Three chances: one answer that is late is no reason to be killed.
+	every := m.watchdog / 3
+	t := time.NewTicker(every)
+	defer t.Stop()
+	well := true
+	for {
+		probe, cancel := context.WithTimeout(ctx, every)
+		err := s.Probe(probe)
+		cancel()
+		if err == nil {
+			m.tell(daemon.SdNotifyWatchdog)
+		}
+		if (err == nil) != well && ctx.Err() == nil {
+			if well = err == nil; well {
+				m.log.Info("the public listener answers again")
+			} else {
+				m.log.Error("the public listener does not answer: the watchdog is not fed", "error", err.Error())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// today counts what was healed since midnight, or since the program began.
+type today struct {
+	day    string
+	before int64 // healed by then
+	healed int64
+}
+
+// status is what the manager shows of s.
+func (t *today) status(s *proxy.Server, now time.Time) string {
+	return fmt.Sprintf("%d streams open, %d healed today", s.Running(), t.count(s.Healed(), now))
+}
+
+// count returns how much of healed, which only grows, belongs to the day of now.
+func (t *today) count(healed int64, now time.Time) int64 {
+	if day := now.Format(time.DateOnly); day != t.day {
+		if t.day != "" {
+			t.before = t.healed
+		}
+		t.day = day
+	}
+	t.healed = healed
+	return healed - t.before
+}

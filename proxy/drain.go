@@ -1,0 +1,135 @@
+package proxy
+
+import (
+	"context"
+	"time"
+)
+
+// drainPoll is how often a drain looks whether it is done.
+const drainPoll = 20 * time.Millisecond
+
+// lastMoment is how long streams that are ended by a drain get to say so.
+const lastMoment = 5 * time.Second
+
+// idleGrace is how long a drain leaves idle connections open. A request that is
+// on its way while its connection is closed is lost to a client that may not
+// send it twice. Within the grace it is answered, and the connection closed
+// behind the answer, which says so.
+const idleGrace = time.Second
+
+// Drain stops accepting, lets running requests finish until ctx is done, then
+// ends the rest as interrupted streams are ended, and closes everything. Only
+// the first call of Drain or Retire does anything.
+func (s *Server) Drain(ctx context.Context) {
+	idle, cancel := context.WithTimeout(ctx, idleGrace)
+	defer cancel()
+	s.Retire(ctx, idle)
+}
+
+// Retire is Drain for a server whose place another process has taken: nothing
+// is urgent, and no connection is closed that waits for its next request until
+// idle is done. It ends as soon as the last client has closed.
+func (s *Server) Retire(ctx, idle context.Context) {
+	if !s.stopAccepting() {
+		return
+	}
+	await(idle, func() bool { return s.clients() == 0 })
+	stop, cancel := context.WithCancel(context.Background())
+	closed := make(chan struct{})
+	go func() {
+		// Closes the listeners and idle connections, again and again.
+		s.http.ShutdownWithContext(stop)
+		close(closed)
+	}()
+	s.awaitIdle(ctx)
+	s.endRunning()
+	s.awaitIdleFor(lastMoment)
+	// The last bytes of the last responses are on their way through fasthttp.
+	select {
+	case <-closed:
+	case <-time.After(200 * time.Millisecond):
+	}
+	cancel()
+	<-closed
+	s.closeConns()
+	s.awaitIdleFor(lastMoment)
+	s.watcher.close()
+	s.loops.close()
+	close(s.stop)
+	s.share.ended()
+	s.closeIdle()
+	if s.tracer != nil {
+		s.tracer.export.close()
+	}
+}
+
+// stopAccepting closes the listeners. It is false when that was done before.
+// From now on every response says that its connection is closed behind it.
+func (s *Server) stopAccepting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Swap(true) {
+		return false
+	}
+	for _, l := range s.listeners {
+		// fasthttp closes only those that it has begun to serve.
+		l.Close()
+	}
+	return true
+}
+
+// endRunning cancels what runs, and what begins from now on.
+func (s *Server) endRunning() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for e := range s.running {
+		e.cancel(causeDrain)
+	}
+	if n := len(s.running); n > 0 {
+		s.log.Warn("drain is over, ending what still runs", "requests", n)
+	}
+}
+
+// closeConns closes the client connections that are still open.
+func (s *Server) closeConns() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.closeConns()
+	}
+}
+
+// clients returns how many client connections are open.
+func (s *Server) clients() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		n += l.count()
+	}
+	return n
+}
+
+func (s *Server) awaitIdleFor(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	s.awaitIdle(ctx)
+}
+
+// awaitIdle returns when no request runs any more, or ctx is done.
+func (s *Server) awaitIdle(ctx context.Context) {
+	await(ctx, func() bool { return s.Running() == 0 })
+}
+
+// await returns when done says so, or ctx is done.
+func await(ctx context.Context, done func() bool) {
+	t := time.NewTicker(drainPoll)
+	defer t.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// acceptPause is how long nothing is accepted after the system has refused to.
+const acceptPause = 10 * time.Millisecond
+
+// clientListener hands out clientConns and knows which of them are open:
+// fasthttp leaves those alone that have not sent a request yet. While there are
+// as many as there may be, it accepts nothing: who comes waits in the kernel's
+// queue, and who is there can have an upstream.
+type clientListener struct {
+	net.Listener
+	stall time.Duration
+	certs *certificates // nil: no TLS
+	room  chan struct{} // holds one value for each connection, and is shared by all listeners
+
+	reached, apart atomic.Bool // what Probe found, see there
+
+	once   sync.Once
+	closed chan struct{}
+	mu     sync.Mutex
+	open   map[*clientConn]struct{}
+}
+
+func newClientListener(l net.Listener, stall time.Duration, certs *certificates, room chan struct{}) *clientListener {
+	return &clientListener{Listener: l, stall: stall, certs: certs, room: room, closed: make(chan struct{}), open: map[*clientConn]struct{}{}}
+}
+
+// Accept is net.Listener's. It returns an error only when nothing more can be
+// accepted ever: a process that is out of descriptors or memory goes on once it
+// has some again.
+func (l *clientListener) Accept() (net.Conn, error) {
+	select {
+	case l.room <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	for {
+		conn, err := l.Listener.Accept()
+		if err == nil {
+			return l.admit(conn), nil
+		}
+		if !passing(err) {
+			<-l.room
+			return nil, err
+		}
+		time.Sleep(acceptPause)
+	}
+}
+
+// passing tells whether accept(2) may succeed later.
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *clientListener) admit(conn net.Conn) *clientConn {
+	below := newRawIO(conn)
+	conn = below
+	if l.certs != nil {
+		// The handshake is made by the first read, in the connection's own
+		// goroutine and within the time for a request's head.
+		conn = tls.Server(below, l.certs.top)
+	}
+	c := newClientConn(conn, below, l.stall)
+	c.from = l
+	if l.certs != nil {
+		c.shaking = l.certs.handshakes.begin(below, time.Now())
+	}
+	l.mu.Lock()
+	l.open[c] = struct{}{}
+	l.mu.Unlock()
+	return c
+}
+
+// full tells that there is no room for another connection.
+func (l *clientListener) full() bool { return len(l.room) == cap(l.room) }
+
+// forget gives the room of a connection that is closed to another.
+func (l *clientListener) forget(c *clientConn) {
+	l.mu.Lock()
+	_, known := l.open[c]
+	delete(l.open, c)
+	l.mu.Unlock()
+	if known {
+		<-l.room
+	}
+}
+
+// Close ends Accept.
+func (l *clientListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// count returns how many connections are open.
+func (l *clientListener) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}
+
+// closeConns closes the connections that are still open.
+func (l *clientListener) closeConns() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		// Not through TLS, which would wait to say so.
+		c.below.Close()
+	}
+}

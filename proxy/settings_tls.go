@@ -1,0 +1,39 @@
+package proxy
+
+import (
+	"errors"
+	"strings"
+)
+
+// fileCodec takes the path of a file, or nothing.
+func fileCodec(field func(*Config) *string) codec {
+	return codec{
+		parse: func(c *Config, text string) error {
+			if strings.ContainsRune(text, 0) || strings.HasSuffix(text, "/") {
+				return errors.New("must be the path of a file, or empty")
+			}
+			*field(c) = text
+			return nil
+		},
+		format: func(c *Config) string { return *field(c) },
+	}
+}
+
+// checkTLS checks that the files of TLS belong together and can be used.
+func (l *loader) checkTLS() {
+	c := &l.config
+	if l.bad["TLS_CERT_FILE"] || l.bad["TLS_KEY_FILE"] || l.bad["TLS_CLIENT_CA_FILE"] {
+		return
+	}
+	switch f := c.tlsFiles(); {
+	case f == tlsFiles{}:
+	case f.cert == "":
+		l.fail(l.where("TLS_CERT_FILE"), "must be set with TLS_KEY_FILE or TLS_CLIENT_CA_FILE")
+	case f.key == "":
+		l.fail(l.where("TLS_KEY_FILE"), "must be set with TLS_CERT_FILE")
+	default:
+		if _, err := f.load(); err != nil {
+			l.errs = append(l.errs, err)
+		}
+	}
+}
