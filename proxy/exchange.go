@@ -148,7 +148,7 @@ func (e *exchange) cancel(why cause) {
 	e.mu.Unlock()
 	if why == causeDrain {
 		// A client that is sending its body is still there and may be slow.
-		e.client.Conn.SetReadDeadline(time.Unix(1, 0))
+		e.client.stopReads()
 	}
 }
 
@@ -183,7 +183,7 @@ func (e *exchange) bind(conn net.Conn) {
 // exchange that was canceled. The order matters: a cancel that comes before
 // SetReadDeadline is seen by err, one that comes after it sets its own.
 func (e *exchange) arm(conn *upstreamConn, at time.Time) error {
-	conn.readBy(at, time.Now())
+	conn.readBy(at, slack(time.Until(at)))
 	return e.err()
 }
 

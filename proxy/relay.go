@@ -92,7 +92,7 @@ func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 	if err := r.a.connect(false); err != nil {
 		return err
 	}
-	if err := r.a.send(p); err != nil {
+	if err := r.a.send(p, false); err != nil {
 		return err
 	}
 	e.watch()

@@ -135,7 +135,9 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return fasthttp.RequestConfig{ReadTimeout: s.cfg.ClientStallTimeout}
 		},
-		IdleTimeout:     clientIdle,
+		IdleTimeout: clientIdle,
+		// Nobody asks when a request began but the exchange, which looks itself.
+		LazyRequestTime: true,
 		ReadBufferSize:  s.cfg.MaxHeaderBytes,
 		WriteBufferSize: 2 << 10,
 		// All bodies are streams: the exchange reads them, see request_body.go.
