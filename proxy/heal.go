@@ -332,6 +332,9 @@ func (h *healer) release() {
 		cont = nil
 	}
 	h.attempt.e = nil
+	if h.one != nil {
+		h.one.recycle()
+	}
 	h.healing = healing{early: early, continuation: cont}
 	h.last.reset()
 	healers.Put(h)
