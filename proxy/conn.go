@@ -33,6 +33,7 @@ type clientConn struct {
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
 	watched epollEntry
 	armed   time.Time     // the write deadline
+	allowed bool          // it has been moved for the next piece
 	readBy  time.Time     // the read deadline that was asked for
 	readAt  time.Time     // the one that is set: readBy, or an earlier one
 	stopped atomic.Bool   // somebody else has ended the reads, see stopReads
@@ -168,7 +169,10 @@ func (c *clientConn) stopReads() {
 func (c *clientConn) Write(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(len(p), n+writePiece)]
-		c.armWrite()
+		if !c.allowed {
+			c.allowWrite(time.Now())
+		}
+		c.allowed = false
 		m, err := c.Conn.Write(piece)
 		if n += m; err != nil || n == len(p) {
 			return n, err
@@ -188,9 +192,11 @@ func (c *clientConn) Close() error {
 	return c.Conn.Close()
 }
 
-// armWrite moves the write deadline, unless it was moved a moment ago.
-func (c *clientConn) armWrite() {
-	at := time.Now().Add(c.stall)
+// allowWrite moves the write deadline for the next piece, unless it was moved a
+// moment ago.
+func (c *clientConn) allowWrite(now time.Time) {
+	c.allowed = true
+	at := now.Add(c.stall)
 	if c.armed.Before(at) {
 		c.armed = at.Add(slack(c.stall))
 		c.Conn.SetWriteDeadline(c.armed)
