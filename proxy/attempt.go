@@ -16,13 +16,15 @@ type attempt struct {
 	head fasthttp.ResponseHeader
 	body upstreamBody
 	sent time.Time
-	open bool // link is on loan
+	open bool    // link is on loan
+	mem  *buffer // what is sent, then what came with the head; nil while there is neither
 }
 
 // start sends the head and body of p and reads the response head, waiting for
-// it until at. again allows the request to be sent a second time when a
-// connection from the pool turns out to have been closed by the peer before
-// any byte of a response: the peer has then not served it.
+// it until at. What comes with that head goes to buf, to memory of the
+// attempt's own when that is nil. again allows the request to be sent a second
+// time when a connection from the pool turns out to have been closed by the
+// peer before any byte of a response: the peer has then not served it.
 func (a *attempt) start(e *exchange, p *plan, at time.Time, again bool, buf []byte) error {
 	a.e = e
 	for fresh := false; ; fresh = true {
@@ -42,7 +44,7 @@ func (a *attempt) once(p *plan, at time.Time, fresh bool, buf []byte) (err error
 	if err = a.connect(fresh); err != nil {
 		return err
 	}
-	if err = a.send(p); err != nil {
+	if err = a.send(p, true); err != nil {
 		return err
 	}
 	return a.receive(at, buf)
@@ -60,31 +62,41 @@ func (a *attempt) connect(fresh bool) (err error) {
 	return e.err()
 }
 
-// send writes the head, and the body when the plan has it in memory.
-func (a *attempt) send(p *plan) error {
+// send writes the head, and the body when the plan has it in memory. whole
+// tells that nothing is to follow: the response is read next.
+func (a *attempt) send(p *plan, whole bool) error {
 	e, conn := a.e, a.link.conn
-	buf := getBuffer()
-	defer putBuffer(buf)
-	buf.B = e.appendHead(buf.B[:0], p)
+	a.mem = getBuffer()
+	b := e.appendHead(a.mem.B[:0], p)
 	a.sent = time.Now()
 	const together = 16 << 10
 	body := p.body
 	if len(body) <= together {
-		buf.B = append(buf.B, body...)
+		b = append(b, body...)
 		body = nil
 	}
-	if err := a.write(conn, buf.B); err != nil {
+	a.mem.B = b
+	if whole && len(body) == 0 && conn.asking != nil {
+		a.allowWrite(conn, a.sent)
+		conn.asking.ask(b)
+		return e.err()
+	}
+	if err := a.write(conn, b); err != nil {
 		return err
 	}
 	return a.write(conn, body)
+}
+
+// allowWrite gives the upstream STALL_TIMEOUT to take a piece.
+func (a *attempt) allowWrite(conn *upstreamConn, now time.Time) {
+	conn.writeBy(now.Add(a.e.cfg.StallTimeout), now)
 }
 
 // write gives the upstream STALL_TIMEOUT to take each piece.
 func (a *attempt) write(conn *upstreamConn, b []byte) error {
 	for len(b) > 0 {
 		piece := b[:min(len(b), writePiece)]
-		now := time.Now()
-		conn.writeBy(now.Add(a.e.cfg.StallTimeout), now)
+		a.allowWrite(conn, time.Now())
 		if err := a.e.err(); err != nil {
 			return err
 		}
@@ -108,9 +120,19 @@ func (a *attempt) writeError(err error) error {
 
 // receive reads the response head and prepares the body.
 func (a *attempt) receive(at time.Time, buf []byte) error {
-	early, err := a.e.lease.target().conn.readHead(a.e, &a.link, at, &a.head, buf)
+	kept := buf == nil
+	if kept {
+		// What was sent is not needed any more once something has come.
+		buf = a.mem.B
+	} else {
+		defer a.free()
+	}
+	early, err := a.e.lease.target().conn.readHead(a.e, &a.link, a.sent, at, &a.head, buf)
 	if err != nil {
 		return err
+	}
+	if kept {
+		a.mem.B = early
 	}
 	if a.e.trace != nil {
 		a.e.trace.answered(a.head.StatusCode())
@@ -131,12 +153,21 @@ func (a *attempt) close() {
 	a.open = false
 	a.e.bind(nil)
 	if a.body.reusable() && !a.head.ConnectionClose() && a.e.err() == nil {
-		a.link.keep()
+		a.link.conn.keep()
 	} else {
-		a.link.drop()
+		a.link.conn.drop()
 	}
 	a.link = link{reused: a.link.reused}
 	a.body = upstreamBody{}
+	a.free()
+}
+
+// free gives back the memory for what is sent and what came with the head.
+func (a *attempt) free() {
+	if a.mem != nil {
+		putBuffer(a.mem)
+		a.mem = nil
+	}
 }
 
 // retryAfter returns the Retry-After header of the response. Names are as the

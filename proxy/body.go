@@ -66,6 +66,13 @@ func (b *upstreamBody) size() int64 {
 	return -1
 }
 
+// takeEarly returns the body of which all came with its head, and is at its end.
+func (b *upstreamBody) takeEarly() []byte {
+	p := b.early
+	b.early, b.left, b.ended = nil, 0, true
+	return p
+}
+
 // reusable tells whether another response can follow on the connection.
 func (b *upstreamBody) reusable() bool {
 	return b.conn != nil && b.ended && !b.dirty && b.framing != framedByClose

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,6 +33,10 @@ type clientConn struct {
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
 	watched epollEntry
 	armed   time.Time     // the write deadline
+	allowed bool          // it has been moved for the next piece
+	readBy  time.Time     // the read deadline that was asked for
+	readAt  time.Time     // the one that is set: readBy, or an earlier one
+	stopped atomic.Bool   // somebody else has ended the reads, see stopReads
 	polled  polled        // Conn, nil when it cannot be polled
 	below   net.Conn      // Conn, or what is below TLS
 	orphan  func()        // called by Close: what else ends with the connection, or nil
@@ -54,8 +59,9 @@ func (c *clientConn) secure() bool {
 
 // beginBody makes reads move the read deadline, until endBody.
 func (c *clientConn) beginBody() {
-	c.inBody, c.got = true, 0
-	c.Conn.SetReadDeadline(time.Now().Add(c.stall))
+	// The next read that reaches the connection moves it first: of a short
+	// body everything has come with the head.
+	c.inBody, c.got = true, bodyProgress
 }
 
 func (c *clientConn) endBody() { c.inBody = false }
@@ -76,19 +82,23 @@ func (c *clientConn) bodyError(err error) error {
 // Read moves the deadline while a request body is read; a request head is
 // read under the absolute deadline that fasthttp sets.
 func (c *clientConn) Read(p []byte) (int, error) {
+	if c.inBody && c.got >= bodyProgress {
+		c.got = 0
+		c.allowRead(time.Now().Add(c.stall))
+	}
 	n, err := c.Conn.Read(p)
 	if c.shaking != nil {
+		// A handshake that was out of time cannot be gone on with.
 		c.shook(err)
+	} else {
+		for err != nil && n == 0 && isTimeout(err) && c.early() {
+			n, err = c.Conn.Read(p)
+		}
 	}
 	if err != nil && c.readErr == nil {
 		c.readErr = err
 	}
-	if c.inBody && err == nil {
-		if c.got += n; c.got >= bodyProgress {
-			c.got = 0
-			c.Conn.SetReadDeadline(time.Now().Add(c.stall))
-		}
-	}
+	c.got += n
 	return n, err
 }
 
@@ -102,11 +112,67 @@ func (c *clientConn) shook(err error) {
 	}
 }
 
+// SetReadDeadline is called by fasthttp several times for each request.
+func (c *clientConn) SetReadDeadline(at time.Time) error {
+	if c.stopped.Swap(false) {
+		c.readAt = time.Time{}
+	}
+	return c.allowRead(at)
+}
+
+// SetDeadline is called by fasthttp before it hands the connection over.
+func (c *clientConn) SetDeadline(at time.Time) error {
+	c.armed, c.readBy, c.readAt = at, at, at
+	return c.Conn.SetDeadline(at)
+}
+
+// allowRead lets reads wait until at. Mostly that moves the deadline away, and
+// moving it costs as much as parsing a head. So the one that is set stays as
+// long as it is not too late: when it passes, Read sets the one that was asked
+// for last.
+func (c *clientConn) allowRead(at time.Time) error {
+	c.readBy = at
+	if !c.readAt.IsZero() && !c.readAt.After(at) {
+		return nil
+	}
+	return c.armRead()
+}
+
+// armRead sets the read deadline.
+func (c *clientConn) armRead() error {
+	c.readAt = c.readBy
+	err := c.Conn.SetReadDeadline(c.readBy)
+	if c.stopped.Load() {
+		// It came in between and must not be undone.
+		c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	return err
+}
+
+// early tells whether the read deadline has passed that was set, but not the
+// one that was asked for. That one is then set.
+func (c *clientConn) early() bool {
+	if c.stopped.Load() || !c.readBy.IsZero() && !time.Now().Before(c.readBy) {
+		return false
+	}
+	return c.armRead() == nil
+}
+
+// stopReads makes reads of the request body fail, also one that is waiting. It
+// may be called by any goroutine. The next SetReadDeadline ends it.
+func (c *clientConn) stopReads() {
+	c.stopped.Store(true)
+	c.Conn.SetReadDeadline(time.Unix(1, 0))
+}
+
 // Write gives the client CLIENT_STALL_TIMEOUT for each piece.
 func (c *clientConn) Write(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(len(p), n+writePiece)]
-		c.armWrite()
+		if !c.allowed {
+			c.allowWrite(time.Now())
+		}
+		c.allowed = false
 		m, err := c.Conn.Write(piece)
 		if n += m; err != nil || n == len(p) {
 			return n, err
@@ -126,9 +192,11 @@ func (c *clientConn) Close() error {
 	return c.Conn.Close()
 }
 
-// armWrite moves the write deadline, unless it was moved a moment ago.
-func (c *clientConn) armWrite() {
-	at := time.Now().Add(c.stall)
+// allowWrite moves the write deadline for the next piece, unless it was moved a
+// moment ago.
+func (c *clientConn) allowWrite(now time.Time) {
+	c.allowed = true
+	at := now.Add(c.stall)
 	if c.armed.Before(at) {
 		c.armed = at.Add(slack(c.stall))
 		c.Conn.SetWriteDeadline(c.armed)
@@ -182,26 +250,32 @@ type upstreamConn struct {
 	closed bool // result of peek
 
 	readUntil, writeUntil time.Time // the deadlines as they are set
+
+	// Back to the pool, and out of it. They are made once for a connection, of
+	// which fasthttp keeps one record for as long as it is open.
+	keep, drop func()
+	asking     interface{ ask([]byte) } // Conn, if it can
 }
 
 func newUpstreamConn(c, below net.Conn) *upstreamConn {
 	u := &upstreamConn{Conn: c, raw: rawConn(below)}
 	u.polled, _ = below.(polled)
 	u.spaced, _ = c.(interface{ readSpace(space) (int, error) })
+	u.asking, _ = c.(interface{ ask([]byte) })
 	u.peek = u.peekOnce
 	return u
 }
 
-// readBy gives reads until at, or a little longer: a deadline that moves with
-// every event need not be set for every event.
-func (c *upstreamConn) readBy(at, now time.Time) {
-	if late := slack(at.Sub(now)); c.readUntil.Before(at) || c.readUntil.Sub(at) > late {
+// readBy gives reads until at, or late longer at most: a deadline that moves
+// with every event need not be set for every event.
+func (c *upstreamConn) readBy(at time.Time, late time.Duration) {
+	if c.readUntil.Before(at) || c.readUntil.Sub(at) > late {
 		c.readUntil = at.Add(late)
 		c.Conn.SetReadDeadline(c.readUntil)
 	}
 }
 
-// writeBy is readBy for writes.
+// writeBy is readBy for writes, late by the slack of the time from now to at.
 func (c *upstreamConn) writeBy(at, now time.Time) {
 	if late := slack(at.Sub(now)); c.writeUntil.Before(at) || c.writeUntil.Sub(at) > late {
 		c.writeUntil = at.Add(late)

@@ -57,13 +57,12 @@ func (h *healer) readDocument() {
 // it is whole is decided by what it says.
 func (h *healer) takeDocument(err error) {
 	body := h.in.bytes()
-	h.one.whole = stream.IsDocument(body)
 	if o := outcomeOf(err); o == routing.ClientGone || o == routing.Drain {
 		h.broke(o, err)
 		return
 	}
 	var v stream.Verdict
-	h.out, v = h.splice.TakeBody(h.out, body, h.request.Thoughts)
+	h.out, v, h.one.whole = h.splice.TakeBody(h.out, body, h.request.Thoughts)
 	h.judge(v, body, err)
 }
 

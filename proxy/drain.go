@@ -83,11 +83,11 @@ func (s *Server) endRunning() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	for e := range s.running {
+	for e := s.running; e != nil; e = e.next {
 		e.cancel(causeDrain)
 	}
-	if n := len(s.running); n > 0 {
-		s.log.Warn("drain is over, ending what still runs", "requests", n)
+	if s.count > 0 {
+		s.log.Warn("drain is over, ending what still runs", "requests", s.count)
 	}
 }
 

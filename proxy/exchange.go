@@ -33,6 +33,7 @@ type exchange struct {
 	watched  bool
 	started  time.Time
 	deadline time.Time // of a healed request: STREAM_DEADLINE
+	ended    time.Time // when all that was waited for had come; zero: now
 
 	method, path, query []byte // alias the request
 	head                head
@@ -57,6 +58,8 @@ type exchange struct {
 	upstream net.Conn // what cancel interrupts, nil between attempts
 	riding   *ride    // what it ends, nil while there is none
 	bodyErr  error    // of causeBody, set before it
+
+	next, prev *exchange // among those that run, under Server.mu
 
 	upgrade   bool         // the upstream may answer with 101
 	uploaded  atomic.Int64 // when a part of the request body was sent on last, Unix nanoseconds
@@ -86,8 +89,17 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	if e.client == nil {
 		e.client = newClientConn(ctx.Conn(), ctx.Conn(), s.cfg.ClientStallTimeout)
 	}
+	e.client.allowed = false
 	s.enter(e)
 	return e
+}
+
+// now is the time, for what ends an exchange.
+func (e *exchange) now() time.Time {
+	if e.ended.IsZero() {
+		return time.Now()
+	}
+	return e.ended
 }
 
 // watch lets the exchange be canceled when its client leaves. It is called
@@ -148,7 +160,7 @@ func (e *exchange) cancel(why cause) {
 	e.mu.Unlock()
 	if why == causeDrain {
 		// A client that is sending its body is still there and may be slow.
-		e.client.Conn.SetReadDeadline(time.Unix(1, 0))
+		e.client.stopReads()
 	}
 }
 
@@ -183,7 +195,7 @@ func (e *exchange) bind(conn net.Conn) {
 // exchange that was canceled. The order matters: a cancel that comes before
 // SetReadDeadline is seen by err, one that comes after it sets its own.
 func (e *exchange) arm(conn *upstreamConn, at time.Time) error {
-	conn.readBy(at, time.Now())
+	conn.readBy(at, slack(time.Until(at)))
 	return e.err()
 }
 

@@ -106,6 +106,8 @@ var healers = sync.Pool{New: func() any { return newPooledHealer() }}
 func newPooledHealer() *healer {
 	h := &healer{attempt: &attempt{}, last: &response{}}
 	h.splice.UseMemory(textMemory{})
+	// Not nil: what came with a head stays with the healer, not the attempt.
+	h.early = []byte{}
 	h.holdUpstream, h.holdClient = h.carried, h.carriedBoth
 	h.ride = &ride{rider: h, wake: make(chan struct{}, 1)}
 	return h
@@ -330,6 +332,9 @@ func (h *healer) release() {
 		cont = nil
 	}
 	h.attempt.e = nil
+	if h.one != nil {
+		h.one.recycle()
+	}
 	h.healing = healing{early: early, continuation: cont}
 	h.last.reset()
 	healers.Put(h)

@@ -49,12 +49,13 @@ func (h *healer) aim() bool {
 // aim takes a target and a key for a request that gets one attempt.
 func (e *exchange) aim() *refusal {
 	for {
-		now := time.Now()
+		now := e.place.since
 		wait, err := e.borrow(now)
 		if err == nil {
 			return nil
 		}
 		if e.keysShort(now) && e.awaitLease() {
+			e.place.since = time.Now()
 			continue
 		}
 		if e.err() != nil {

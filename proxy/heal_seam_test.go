@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"gemini-resilient-proxy/bench/upstream"
@@ -75,6 +76,18 @@ func TestRepeatedWordsAreDropped(t *testing.T) {
 	f("list as asked", list.String(), asked)
 	f("list, politely", list.String(), politely)
 	f("list, not", list.String(), not)
+}
+
+// A model that starts over may take its time for it.
+func TestRestartThatPausesIsDropped(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	long := strings.Repeat("Each of the lamps along the harbour has a number. ", 3) + prose
+	for _, n := range []int{1, 3, 24, 39} {
+		a := s.play(nil, steps(upstream.Say(long[:300], 100, 0, ""), upstream.Cut()),
+			steps(upstream.Text(long[:n]), upstream.Pause(1500*time.Millisecond), upstream.Say(long[n:], 100, 0, "STOP")))
+		s.heals(long, "STOP", "|"+long[:300], a)
+	}
 }
 
 // A function call that has come whole is an answer.

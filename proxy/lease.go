@@ -151,7 +151,7 @@ func (e *exchange) settle(o routing.Outcome, status int) {
 	if e.trace != nil {
 		e.trace.tried(e, o, status)
 	}
-	now := time.Now()
+	now := e.now()
 	sign := o.Sign(status)
 	if sign == routing.Failed {
 		l.group.balancer.Blame(l.choice, o)

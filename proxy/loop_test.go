@@ -237,6 +237,7 @@ func TestLoopUnderTraffic(t *testing.T) {
 		}()
 		go func() {
 			defer wg.Done()
+			defer close(p.heard)
 			for n := 0; p.got.Load() < 200*8; n++ {
 				if !all[(i+n)%len(all)].board(&p.ride) {
 					t.Error("not taken aboard")

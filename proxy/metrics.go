@@ -24,7 +24,6 @@ type metrics struct {
 	clientGone    *prometheus.CounterVec
 	bytes         *prometheus.CounterVec
 	panics        prometheus.Counter
-	open          prometheus.Gauge
 	toFirst       *prometheus.HistogramVec
 	toFirstOf     [len(kindNames)]prometheus.Observer
 	seamGap       prometheus.Histogram
@@ -76,8 +75,6 @@ func newMetrics(groups []string) *metrics {
 		bytes:         counter("response_bytes_total", "Bytes of response bodies written to clients.", "group"),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "panics_total",
 			Help: "Panics that were caught while serving a request. Each is a bug."}),
-		open: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "open_requests",
-			Help: "Client requests being served, streams included."}),
 		toFirst: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "time_to_first_byte_seconds",
 			Help:    "Time from a request's head to the first byte of its answer.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}}, []string{"kind"}),
@@ -107,7 +104,7 @@ func newMetrics(groups []string) *metrics {
 	m.registry.MustRegister(m.added)
 	m.registry.MustRegister(m.clients, m.reloadOK, m.reloadAt, m.refused, m.ejections, m.keysEjected, m.keysParked, m.fallbacks, m.callEnds, m.seams, m.seamDropped, m.wasted, m.shadow,
 		m.requests, m.attempts, m.interruptions, m.healed, m.gaveUp, m.clientGone, m.bytes,
-		m.panics, m.open, m.toFirst, m.seamGap,
+		m.panics, m.toFirst, m.seamGap,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.countSpans(counter("trace_spans_dropped_total", "Spans that were not exported, by reason.", "reason"))
 	lines := counter("log_lines_suppressed_total", "Lines of the log that were left out, by reason.", "reason")
@@ -130,6 +127,12 @@ func (m *metrics) reloaded(err error) {
 	}
 	m.reloadOK.Set(1)
 	m.reloadAt.SetToCurrentTime()
+}
+
+// watchRunning shows how many requests are being served.
+func (m *metrics) watchRunning(count func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "open_requests",
+		Help: "Client requests being served, streams included."}, func() float64 { return float64(count()) }))
 }
 
 // watchQueue shows how many requests wait for a place.
@@ -207,9 +210,9 @@ func (m *metrics) done(e *exchange) {
 	}
 	c := m.countersOf(group)
 	m.request(c, group, r.kind, r.status).Inc()
-	c.attempts.Add(float64(r.attempts))
-	c.bytes.Add(float64(r.bytes))
-	c.waste.Add(float64(r.wasted))
+	addSome(c.attempts, float64(r.attempts))
+	addSome(c.bytes, float64(r.bytes))
+	addSome(c.waste, float64(r.wasted))
 	if name := e.place.name(); name != "" {
 		m.clients.WithLabelValues(name, codeClass(r.status)).Inc()
 	}
@@ -228,7 +231,13 @@ func (m *metrics) done(e *exchange) {
 		observe(m.toFirstOf[r.kind], r.toFirst.Seconds(), e.trace)
 	}
 	m.requestsEver.Add(1)
-	m.open.Dec()
+}
+
+// addSome adds n, mostly nothing, for which no memory need be shared.
+func addSome(c prometheus.Counter, n float64) {
+	if n > 0 {
+		c.Add(n)
+	}
 }
 
 // countersOf returns the counters of a group, "" for requests that have none.

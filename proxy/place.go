@@ -19,6 +19,7 @@ type place struct {
 	ticket routing.Ticket
 	inside bool      // the group's budget counts the request
 	until  time.Time // when it waits no longer for a lease, once it does
+	since  time.Time // when it was taken
 }
 
 // name is that of the client, "" where nobody need say who they are.
@@ -114,12 +115,14 @@ func (e *exchange) enter() *refusal {
 	if c := e.place.client; c != nil {
 		who.ClientLimit = c.Streams
 	}
+	e.place.since = now
 	v := s.gate.Enter(&e.place.ticket, who, now)
 	if v != routing.Admitted {
 		s.share.soon()
 	}
 	if v == routing.Waits {
 		v = e.queue(patience)
+		e.place.since = time.Now()
 	}
 	if v != routing.Admitted {
 		return e.turnedAway(v)
@@ -170,7 +173,7 @@ func (e *exchange) turnedAway(v routing.Verdict) *refusal {
 
 // depart gives the place to the next one.
 func (e *exchange) depart() {
-	now := time.Now()
+	now := e.now()
 	e.s.gate.Leave(&e.place.ticket, now)
 	if e.place.inside {
 		e.group.budget.End(now)

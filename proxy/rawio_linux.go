@@ -27,6 +27,9 @@ type rawIO struct {
 	readOnce          func(fd uintptr) bool
 	writeOnce         func(fd uintptr) bool
 
+	asked []byte // what the next read writes first
+	full  bool   // the peer did not take all of it
+
 	poller *poller // not nil: what reads in place of read
 }
 
@@ -68,6 +71,11 @@ func (r *rawIO) read() (int, error) {
 		return r.poller.read(b)
 	}
 	err := r.raw.Read(r.readOnce)
+	if r.full {
+		if err = r.askRest(); err == nil {
+			err = r.raw.Read(r.readOnce)
+		}
+	}
 	r.readBuf, r.space = nil, nil
 	switch {
 	case err != nil:
@@ -80,8 +88,39 @@ func (r *rawIO) read() (int, error) {
 	return r.readN, nil
 }
 
+// ask has the next Read write b before it reads. An answer cannot be there yet
+// then, so the read is not tried before there is news of it: that saves one
+// call of the kernel for each request. b must not change until the read
+// returns. A read whose deadline has passed may leave it to the one after it.
+func (r *rawIO) ask(b []byte) { r.asked = b }
+
+// tryAsk writes what is to be written first. It is false when the read is to
+// wait for an answer. The runtime's poller forgets what it knew of the
+// descriptor before it calls this, so that no news can be missed.
+func (r *rawIO) tryAsk(fd uintptr) bool {
+	n, errno := writeSome(fd, r.asked)
+	if errno == syscall.EAGAIN {
+		r.asked, r.full = r.asked[n:], true
+		return true
+	}
+	r.asked = nil
+	r.readN, r.readErr = 0, errno
+	return errno != 0
+}
+
+// askRest writes the rest of what the peer did not take at once.
+func (r *rawIO) askRest() error {
+	b := r.asked
+	r.asked, r.full = nil, false
+	_, err := r.Write(b)
+	return err
+}
+
 // tryRead reads once; false waits until there is something to read.
 func (r *rawIO) tryRead(fd uintptr) bool {
+	if r.asked != nil {
+		return r.tryAsk(fd)
+	}
 	if r.space != nil {
 		r.readBuf = r.space.lend()
 	}

@@ -83,7 +83,7 @@ func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 	defer r.releaseOnPanic(nil)
 	e := r.e
 	e.record.attempts = 1
-	at := time.Now().Add(e.cfg.FirstEventTimeout)
+	at := e.place.since.Add(e.cfg.FirstEventTimeout)
 	if left == 0 {
 		idempotent := string(e.method) == "GET" || string(e.method) == "HEAD"
 		return r.a.start(e, p, at, idempotent && len(p.body) == 0, nil)
@@ -92,7 +92,7 @@ func (r *relayed) open(p *plan, body io.Reader, left int64) error {
 	if err := r.a.connect(false); err != nil {
 		return err
 	}
-	if err := r.a.send(p); err != nil {
+	if err := r.a.send(p, false); err != nil {
 		return err
 	}
 	e.watch()
@@ -131,6 +131,7 @@ type relayed struct {
 	done   func()    // called once at the end, in place of e.finish when set
 	err    error
 	direct bool // the head is on the wire, frames go to the connection
+	whole  bool // all of the body came with the head
 	shadow *shadow
 	judged bool // the verdict on the attempt is recorded
 	pooled bool
@@ -172,7 +173,8 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	}
 	e.s.cors.allow(&resp.Header, e.head.origin)
 	e.record.status = resp.StatusCode()
-	e.first()
+	now := time.Now()
+	e.record.toFirst = now.Sub(e.started)
 	e.streaming = true
 	r.shadow = newShadow(e, r.a)
 	size := r.size()
@@ -191,6 +193,11 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	r.direct = resp.ImmediateHeaderFlush
 	if r.direct || size < 0 {
 		e.watch()
+		return
+	}
+	e.client.allowWrite(now)
+	if r.whole = r.src == nil && r.shadow == nil && len(r.ahead) == 0 && size == len(r.a.body.early); r.whole {
+		e.ended = now
 	}
 }
 
@@ -204,6 +211,9 @@ func (r *relayed) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 // close the connection without an end of the body, which is what happened.
 func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 	defer r.e.s.recovered("relay", &err)
+	if r.whole {
+		return r.writeWhole(w)
+	}
 	buf := getBuffer()
 	defer putBuffer(buf)
 	chunked := r.size() < 0
@@ -229,10 +239,7 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 			r.shadow.end(err)
 		}
 		if err == io.EOF {
-			if !r.judged {
-				r.e.record.verdict(outcomeOf(nil))
-			}
-			r.e.settle(relayOutcome(r.a.head.StatusCode()), r.a.head.StatusCode())
+			r.ended()
 			return n, nil
 		}
 		if err != nil {
@@ -240,6 +247,26 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 			return n, err
 		}
 	}
+}
+
+// writeWhole writes a body that came with its head.
+func (r *relayed) writeWhole(w io.Writer) (int64, error) {
+	n, err := w.Write(r.a.body.takeEarly())
+	r.e.record.bytes += int64(n)
+	if err != nil {
+		r.err = r.e.clientWriteError(err)
+		return int64(n), r.err
+	}
+	r.ended()
+	return int64(n), nil
+}
+
+// ended notes that the body has come to its end.
+func (r *relayed) ended() {
+	if !r.judged {
+		r.e.record.verdict(outcomeOf(nil))
+	}
+	r.e.settle(relayOutcome(r.a.head.StatusCode()), r.a.head.StatusCode())
 }
 
 // size returns how much of the body is to come, -1 when it is not known.

@@ -180,7 +180,7 @@ func (u *upload) join() {
 	select {
 	case <-u.done:
 	default:
-		u.e.client.Conn.SetReadDeadline(time.Unix(1, 0))
+		u.e.client.stopReads()
 		u.a.link.conn.SetWriteDeadline(time.Unix(1, 0))
 		<-u.done
 		u.a.link.conn.writeUntil = time.Time{}

@@ -46,7 +46,8 @@ type Server struct {
 	listeners  []*clientListener
 	certs      *certificates // nil: the public listener speaks plain HTTP
 	room       chan struct{} // of client connections, see clientListener
-	running    map[*exchange]struct{}
+	running    *exchange     // the first of those that run
+	count      int           // how many they are
 	transports map[transportKey]*transport
 	stop       chan struct{} // closed when everything is over
 	over       bool          // the drain is over: what begins now is canceled at once
@@ -62,7 +63,6 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		cfg: cfg, watcher: w, log: log,
 		gate:       routing.NewGate(gateLimits(&cfg)),
 		cors:       newCORS(cfg.CORSAllowOrigin),
-		running:    map[*exchange]struct{}{},
 		transports: map[transportKey]*transport{},
 		room:       make(chan struct{}, maxConns()),
 		stop:       make(chan struct{}),
@@ -78,6 +78,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.metrics = newMetrics(st.names())
 	s.metrics.watchQueue(s.gate)
 	s.metrics.watchCertificate(s.certs)
+	s.metrics.watchRunning(s.Running)
 	s.metrics.reloaded(nil)
 	s.useLog(log)
 	if s.tracer, err = newTracer(&cfg.Trace, s.metrics, log); err != nil {
@@ -135,7 +136,9 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return fasthttp.RequestConfig{ReadTimeout: s.cfg.ClientStallTimeout}
 		},
-		IdleTimeout:     clientIdle,
+		IdleTimeout: clientIdle,
+		// Nobody asks when a request began but the exchange, which looks itself.
+		LazyRequestTime: true,
 		ReadBufferSize:  s.cfg.MaxHeaderBytes,
 		WriteBufferSize: 2 << 10,
 		// All bodies are streams: the exchange reads them, see request_body.go.
@@ -270,11 +273,14 @@ func (s *Server) panicked(where string, p any) {
 	s.log.Error("panic", "in", where, "value", kind, "stack", string(debug.Stack()))
 }
 
-// enter and leave keep the set of running exchanges.
+// enter and leave keep the list of running exchanges.
 func (s *Server) enter(e *exchange) {
-	s.metrics.open.Inc()
 	s.mu.Lock()
-	s.running[e] = struct{}{}
+	if e.next = s.running; e.next != nil {
+		e.next.prev = e
+	}
+	s.running = e
+	s.count++
 	over := s.over
 	s.mu.Unlock()
 	if over {
@@ -284,7 +290,16 @@ func (s *Server) enter(e *exchange) {
 
 func (s *Server) leave(e *exchange) {
 	s.mu.Lock()
-	delete(s.running, e)
+	if e.next != nil {
+		e.next.prev = e.prev
+	}
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		s.running = e.next
+	}
+	e.next, e.prev = nil, nil
+	s.count--
 	s.mu.Unlock()
 }
 
@@ -292,7 +307,7 @@ func (s *Server) leave(e *exchange) {
 func (s *Server) Running() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.running)
+	return s.count
 }
 
 // Healed returns how many answers came whole after an interruption, ever.

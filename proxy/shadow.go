@@ -27,8 +27,11 @@ type shadow struct {
 // newShadow returns a shadow for the response of a, nil when there is nothing
 // to look at.
 func newShadow(e *exchange, a *attempt) *shadow {
+	if e.cfg.Heal != "shadow" {
+		return nil
+	}
 	form, ok := e.form()
-	if e.cfg.Heal != "shadow" || !ok {
+	if !ok {
 		return nil
 	}
 	if code := a.head.StatusCode(); code != 200 {
@@ -115,7 +118,7 @@ func (sh *shadow) ending() (v stream.Verdict) {
 			limit := int64(sh.e.cfg.MaxTranscriptBytes)
 			body, _ = io.ReadAll(io.LimitReader(&gunzip{src: bytes.NewReader(sh.in)}, limit))
 		}
-		_, v = sh.splice.TakeBody(nil, body, false)
+		_, v, _ = sh.splice.TakeBody(nil, body, false)
 		return v
 	}
 	rest, some := sh.scanner.Rest(sh.in)

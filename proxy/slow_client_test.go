@@ -77,6 +77,28 @@ func TestSlowHead(t *testing.T) {
 	}
 }
 
+// TestIdleIsNotSlow lets a connection be idle between two requests for longer
+// than a head may take, and then judges the next head by its own time.
+func TestIdleIsNotSlow(t *testing.T) {
+	const patience = 150 * time.Millisecond
+	r := newRig(t, plain, func(c *proxy.Config) { c.ClientHeaderTimeout = patience })
+	w := r.wire()
+	for range 3 {
+		w.send("GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n")
+		w.wants("GET", 200)
+		<-time.After(2 * patience)
+	}
+	begun := time.Now()
+	w.send("GET /v1/x HTTP/1.1\r\nHo")
+	w.wants("GET", 408)
+	if took := time.Since(begun); took < patience {
+		t.Errorf("it had %v", took)
+	}
+	if !w.closed() {
+		t.Error("still open")
+	}
+}
+
 // drip sends s in pieces of n bytes, from another goroutine, until the peer
 // takes no more.
 func (w *wire) drip(s string, n int, every time.Duration) {

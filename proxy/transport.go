@@ -111,13 +111,11 @@ func (d *dialer) connectTo(addr string) (net.Conn, error) {
 	return newUpstreamConn(t, c), nil
 }
 
-// link is a connection on loan from the pool. Exactly one of keep and drop is
-// called, once.
+// link is a connection on loan from the pool. Exactly one of conn.keep and
+// conn.drop is called, once.
 type link struct {
 	conn   *upstreamConn
 	reused bool
-	keep   func()
-	drop   func()
 }
 
 // acquire takes a connection that is alive as far as can be seen. fresh asks
@@ -134,25 +132,25 @@ func (t *transport) acquire(fresh bool) (link, error) {
 			t.hc.CloseConn(cc)
 			continue
 		}
-		return link{
-			conn: conn, reused: reused,
-			keep: func() { t.hc.ReleaseConn(cc) },
-			drop: func() { t.hc.CloseConn(cc) },
-		}, nil
+		if conn.keep == nil {
+			conn.keep = func() { t.hc.ReleaseConn(cc) }
+			conn.drop = func() { t.hc.CloseConn(cc) }
+		}
+		return link{conn: conn, reused: reused}, nil
 	}
 }
 
-// readHead reads the response head that follows on l, waiting until at, and
-// skips interim responses. It returns the bytes that came behind the head, in
+// readHead reads the response head that follows on l to what was sent then,
+// waiting until at, and skips interim responses. It returns the bytes that came behind the head, in
 // buf or in a new slice.
-func (t *transport) readHead(e *exchange, l *link, at time.Time, h *fasthttp.ResponseHeader, buf []byte) ([]byte, error) {
+func (t *transport) readHead(e *exchange, l *link, sent, at time.Time, h *fasthttp.ResponseHeader, buf []byte) ([]byte, error) {
 	br := t.hc.AcquireReader(l.conn)
 	defer t.hc.ReleaseReader(br)
 	for range maxInterim {
 		h.Reset()
 		h.DisableNormalizing()
 		h.SetNoDefaultContentType(true)
-		if err := e.awaitByte(l.conn, br, at); err != nil {
+		if err := e.awaitByte(l.conn, br, sent, at); err != nil {
 			return nil, err
 		}
 		if err := h.Read(br); err != nil {
@@ -178,10 +176,13 @@ func isHTTP1(version []byte) bool {
 // watchAfter is how long a response is waited for before the client is watched.
 const watchAfter = 50 * time.Millisecond
 
-// awaitByte waits until at for something to read.
-func (e *exchange) awaitByte(conn *upstreamConn, br *bufio.Reader, at time.Time) error {
-	if soon := time.Now().Add(watchAfter); !e.watched && soon.Before(at) {
-		if err := e.arm(conn, soon); err != nil {
+// awaitByte waits until at for something to read, in answer to what was sent
+// then.
+func (e *exchange) awaitByte(conn *upstreamConn, br *bufio.Reader, sent, at time.Time) error {
+	if soon := sent.Add(watchAfter); !e.watched && soon.Before(at) {
+		// As late again is soon enough, and need not be set for each request.
+		conn.readBy(soon, watchAfter)
+		if err := e.err(); err != nil {
 			return err
 		}
 		_, err := br.Peek(1)

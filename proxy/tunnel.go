@@ -150,6 +150,7 @@ func newTunnel(r *relayed) *tunnel {
 	t.down.bytes = -int64(len(head))
 	// Its connection serves no other request.
 	r.a.body = upstreamBody{dirty: true}
+	r.a.free()
 	t.touch(time.Now())
 	return t
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -23,6 +24,20 @@ type unary struct {
 	head    fasthttp.ResponseHeader // of the first attempt that delivered anything
 	body    []byte                  // what the client gets
 	spilled bool                    // it gets it in pieces: it is too large to be held
+	out     unaryBody
+}
+
+var unaries = sync.Pool{New: func() any { return new(unary) }}
+
+// recycle gives one back to its pool, unless it has had to fold anything:
+// there is no telling how much memory that took.
+func (one *unary) recycle() {
+	if !one.folder.Empty() || one.restarts > 0 || one.spilled {
+		return
+	}
+	one.head.Reset()
+	one.document, one.whole, one.body, one.out = false, false, nil, unaryBody{}
+	unaries.Put(one)
 }
 
 // errIncomplete is why there is no answer to a request for a document of which
@@ -32,7 +47,7 @@ var errIncomplete = errors.New("the answer broke off")
 // answer answers a request for one document.
 func (h *healer) answer(ctx *fasthttp.RequestCtx) {
 	e := h.e
-	h.one = &unary{}
+	h.one = unaries.Get().(*unary)
 	h.one.folder.Reset(h.form.Dialect)
 	if t := e.serverTimeout(); t > 0 {
 		e.deadline = earlier(e.deadline, e.started.Add(t))
@@ -185,5 +200,6 @@ func (h *healer) commitDocument(ctx *fasthttp.RequestCtx, head *fasthttp.Respons
 	e.record.status = resp.StatusCode()
 	e.streaming = true
 	h.committed = true
-	resp.SetBodyStream(&unaryBody{h}, size)
+	h.one.out.h = h
+	resp.SetBodyStream(&h.one.out, size)
 }

@@ -75,6 +75,16 @@ func TestSettleDecidesOnWhatHasCome(t *testing.T) {
 		t.Errorf("%q %v", out, v)
 	}
 	p.take(t, More, sse(say("p")), say(string(anchor[10:])), say("p"))
+	// So does the answer's own beginning, with which a model starts over.
+	f(SeamNone, "", true, say(prose[:1]))
+	f(SeamNone, "", true, say(prose[:10]), say(prose[10:24]))
+	f(SeamDirect, sse(say(prose[:10]+"?")), false, say(prose[:10]+"?"))
+	p = goOn(t, anchored, say(inside(prose[:200])))
+	p.take(t, More, "", say(prose[:24]))
+	if out, v := p.s.Settle(nil); len(out) > 0 || v != More {
+		t.Errorf("%q %v", out, v)
+	}
+	p.take(t, More, sse(say(prose[200:204])), say(inside(prose[24:204])))
 }
 
 func TestCutInsideTheHeldPartLosesNothing(t *testing.T) {

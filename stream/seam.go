@@ -147,6 +147,9 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 	case !final:
 		return SeamNone, 0, false
 	}
+	if !over && m.mayRestart() {
+		return SeamNone, 0, false
+	}
 	if drop := m.overlap(text); drop > 0 {
 		return SeamOverlap, drop, true
 	}
@@ -178,6 +181,12 @@ func (m *matcher) atStart(text []byte, final, over bool) (kind SeamKind, drop in
 		return 0, 0, false, false
 	}
 	return m.anchorKind(text, 0), len(text), true, false
+}
+
+// mayRestart tells that the text is nothing but the answer's first words so far.
+func (m *matcher) mayRestart() bool {
+	have := bytes.TrimRight(m.text.text, " ")
+	return !m.full && len(have) > 0 && bytes.HasPrefix(m.wantHead, have)
 }
 
 // anchorKind tells whether the anchor that stands at from was repeated to the

@@ -119,6 +119,13 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	// Its text is no longer than itself, and that of large events is short.
 	s.transcript.reserve(min(len(ev.Data), maxMold))
 	text, ok := c.Parse(ev.Data, s.transcript.raw)
+	return s.parsed(dst, ev, text, ok)
+}
+
+// parsed is Take of what chunk has parsed: ok tells that it could, and text is
+// the transcript with what the payload adds to it.
+func (s *Splice) parsed(dst []byte, ev Event, text []byte, ok bool) ([]byte, Verdict) {
+	c := &s.chunk
 	if !ok {
 		if v := s.unreadable(ev); v != More {
 			return s.breakOff(dst, v)

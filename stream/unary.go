@@ -3,39 +3,49 @@ package stream
 // TakeBody takes the body of an attempt whose answer is one document and not a
 // stream: as one payload when it is whole, else with what Salvage finds in it.
 // thoughts tells whether the request asked for thoughts. It appends events as
-// Take does, and ends the attempt.
+// Take does, and ends the attempt. whole tells that body is one JSON value with
+// nothing behind it.
 //
 // A text under a finish that is retried counts as delivered, only the finish
 // is held: unlike in a stream, the two always come together.
-func (s *Splice) TakeBody(dst, body []byte, thoughts bool) ([]byte, Verdict) {
+func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdict, whole bool) {
 	payload := body
-	if !valid(body) {
-		var ok bool
+	s.transcript.reserve(min(len(body), maxMold))
+	text, ok := s.chunk.Parse(payload, s.transcript.raw)
+	// What parses is valid, and is not looked at twice.
+	if whole = ok || valid(body); !whole {
 		if payload, ok = Salvage(nil, body, s.form.Dialect, thoughts); !ok {
-			return s.End(dst, Event{}, false)
+			dst, v = s.End(dst, Event{}, false)
+			return dst, v, whole
 		}
+		text, ok = s.chunk.Parse(payload, s.transcript.raw)
 	}
-	pieces := [][]byte{payload}
-	if text, finish, ok := s.splitFinish(payload); ok {
-		pieces = [][]byte{text, finish}
+	var first, finish []byte
+	both := false
+	if ok {
+		first, finish, both = s.splitFinish(payload)
 	}
-	var v Verdict
-	for _, p := range pieces {
-		if dst, v = s.Take(dst, Event{Data: p}); v != More {
-			return dst, v
+	if both {
+		if dst, v = s.Take(dst, Event{Data: first}); v == More {
+			dst, v = s.Take(dst, Event{Data: finish})
 		}
+	} else {
+		dst, v = s.parsed(dst, Event{Data: payload}, text, ok)
 	}
-	return s.End(dst, Event{}, false)
+	if v == More {
+		dst, v = s.End(dst, Event{}, false)
+	}
+	return dst, v, whole
 }
 
 // IsDocument tells whether body is one JSON value with nothing behind it.
 func IsDocument(body []byte) bool { return valid(body) }
 
-// splitFinish makes two payloads of one with text and a finish that is
-// retried. ok is false for any other.
+// splitFinish makes two payloads of the one that was parsed, if that has text
+// and a finish that is retried. ok is false for any other.
 func (s *Splice) splitFinish(payload []byte) (text, finish []byte, ok bool) {
-	c := Chunk{Dialect: s.form.Dialect}
-	if _, ok := c.Parse(payload, nil); !ok || !s.retries(c.Finish) || c.Kinds&Text == 0 || c.Kinds&Untextual != 0 {
+	c := &s.chunk
+	if !s.retries(c.Finish) || c.Kinds&Text == 0 || c.Kinds&Untextual != 0 {
 		return nil, nil, false
 	}
 	v, some := arrayStart(payload, c.candidates.from)

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -15,7 +16,10 @@ func (p *player) takeBody(body string) (delivered string, v Verdict) {
 		p.s.Continue(*p.expect)
 		p.expect = nil
 	}
-	out, v := p.s.TakeBody(nil, []byte(body), false)
+	out, v, whole := p.s.TakeBody(nil, []byte(body), false)
+	if whole != IsDocument([]byte(body)) {
+		panic("whole is " + strconv.FormatBool(whole) + " of " + body)
+	}
 	return string(out), v
 }
 
@@ -85,4 +89,16 @@ func TestTakeBodyAfterTakeBody(t *testing.T) {
 	f(body[:strings.Index(body, `"STOP`)], Cut)
 	f(sayEnd("once upon a ", "SAFETY"), Finish)
 	f(with(sayEnd("once upon a ", "RECITATION"), firstUsage), Finish)
+}
+
+// A document is whole or it is not, wherever it is cut.
+func TestTakeBodyKnowsAWholeBody(t *testing.T) {
+	for _, body := range []string{
+		" " + sayEnd(`a\n\u00e9`, "STOP") + "\n", sayEnd("a", "SAFETY"), finish("STOP"), call("f"), failure, empty, "[" + failure + "]", "{}", "12", "nul",
+		`{"a": "\x"}`, sayEnd("a", "STOP") + "}",
+	} {
+		for n := range len(body) + 1 {
+			newFormPlayer(Form{Framing: Document}).takeBody(body[:n])
+		}
+	}
 }

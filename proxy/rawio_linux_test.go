@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// rawPair returns a rawIO with a small send buffer, and the peer it talks to.
+func rawPair(t *testing.T) (*rawIO, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.(*net.TCPConn).SetWriteBuffer(4 << 10)
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(); peer.Close() })
+	return newRawIO(conn).(*rawIO), peer
+}
+
+// What is asked for arrives once and whole before the answer is read, however
+// little the peer takes at a time and whenever its answer comes.
+func TestAsk(t *testing.T) {
+	for _, size := range []int{1, 1000, 1 << 20} {
+		conn, peer := rawPair(t)
+		request := bytes.Repeat([]byte("0123456789"), size/10+1)
+		got := make(chan []byte, 1)
+		go func() {
+			for range 3 {
+				b := make([]byte, len(request))
+				io.ReadFull(peer, b)
+				got <- b
+				peer.Write([]byte("answer"))
+			}
+		}()
+		answer := make([]byte, 100)
+		for i := range 3 {
+			conn.ask(request)
+			if i == 1 {
+				// A read that is too late from the start leaves it to the next.
+				conn.SetReadDeadline(time.Unix(1, 0))
+				if n, err := conn.Read(answer); n != 0 || !isTimeout(err) {
+					t.Fatalf("%d bytes, %v", n, err)
+				}
+				conn.SetReadDeadline(time.Time{})
+			}
+			n, err := conn.Read(answer)
+			if err != nil || string(answer[:n]) != "answer" {
+				t.Fatalf("%q, %v", answer[:n], err)
+			}
+			if b := <-got; !bytes.Equal(b, request) {
+				t.Fatalf("size %d: what arrived is not what was sent", size)
+			}
+		}
+	}
+}
+
+// A peer that has closed fails the read.
+func TestAskOfAPeerThatHasGone(t *testing.T) {
+	conn, peer := rawPair(t)
+	peer.(*net.TCPConn).SetLinger(0)
+	peer.Close()
+	for quiet := true; quiet; {
+		conn.hold(func(fd uintptr) { quiet = silent(fd) })
+	}
+	conn.ask([]byte("anybody?"))
+	if n, err := conn.Read(make([]byte, 10)); n != 0 || err == nil || isTimeout(err) {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+}
