@@ -80,6 +80,15 @@ func TestNoAllocations(t *testing.T) {
 		s.Take(out, Event{Data: calls})
 		s.End(out, Event{}, false)
 	})
+	f("Splice, a continuation", func() {
+		s.Reset(Form{}, retriedReasons, 1<<20)
+		s.Take(out, Event{Data: payload})
+		s.NextAttempt()
+		for range 10 {
+			s.Take(out, Event{Data: payload})
+		}
+		s.End(out, Event{}, false)
+	})
 	chunk := []byte(with(tell(`Hello \u003cb\u003e, 世界`), `"created":1,"id":"x","model":"m","usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":9,"prompt_tokens_details":{}}`))
 	musing, tools, ended := []byte(muse("<thought>hm")), []byte(tool("f", `{\"a\":1}`)), []byte(over("stop"))
 	done := []byte(openAIDone)

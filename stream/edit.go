@@ -47,8 +47,8 @@ func (e *editor) append(dst, payload []byte) []byte {
 }
 
 // appendEdited appends an event of a later attempt. Its bytes change only
-// where the whole response must say one thing. This is the rare path, it
-// allocates.
+// where the whole response must say one thing. Candidates that change, next to
+// a seam, are the rare path, which allocates.
 func (s *Splice) appendEdited(dst []byte) []byte {
 	c := &s.chunk
 	var e editor
@@ -67,12 +67,25 @@ func (s *Splice) appendEdited(dst []byte) []byte {
 	}
 	switch final := c.Finish != nil; {
 	case c.usage.present() && (c.Usage.known || final):
-		e.replace(c.usage, s.tally.appendUsage(nil, c, s.attempt.usage))
+		s.drafts.usage = s.tally.appendUsage(s.drafts.usage[:0], c, s.attempt.usage)
+		e.replace(c.usage, s.drafts.usage)
 	case final && !c.usage.present() && s.tally.prompt >= 0:
 		usage := s.tally.appendUsage([]byte(`"usageMetadata": `), c, s.attempt.usage)
 		e.replace(span{c.body + 1, c.body + 1}, append(usage, ','))
 	}
-	return s.form.append(dst, e.append(nil, c.payload))
+	s.drafts.payload = e.append(s.drafts.payload[:0], c.payload)
+	return s.form.append(dst, s.drafts.payload)
+}
+
+// drafts are what an edited event is put together in. They are kept from one
+// event, and one answer, to the next.
+type drafts struct{ payload, usage []byte }
+
+// reset drops what became large.
+func (d *drafts) reset() {
+	if cap(d.payload)+cap(d.usage) > maxKept {
+		*d = drafts{}
+	}
 }
 
 // walkMembers calls f with the name and the range of the value of each member

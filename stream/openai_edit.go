@@ -2,8 +2,7 @@ package stream
 
 // appendEditedOpenAI appends an event of a later attempt, as appendEdited
 // does: id, created and model become those of the first attempt, usage that of
-// the whole answer, and of the delta stays what the client is to see. This is
-// the rare path, it allocates.
+// the whole answer, and of the delta stays what the client is to see.
 func (s *Splice) appendEditedOpenAI(dst []byte) []byte {
 	c := &s.chunk
 	var e editor
@@ -23,9 +22,11 @@ func (s *Splice) appendEditedOpenAI(dst []byte) []byte {
 		}
 	}
 	if c.Usage.known {
-		e.replace(c.usage, s.tally.appendOpenAI(nil, c, s.attempt.usage))
+		s.drafts.usage = s.tally.appendOpenAI(s.drafts.usage[:0], c, s.attempt.usage)
+		e.replace(c.usage, s.drafts.usage)
 	}
-	return s.form.append(dst, e.append(nil, c.payload))
+	s.drafts.payload = e.append(s.drafts.payload[:0], c.payload)
+	return s.form.append(dst, s.drafts.payload)
 }
 
 // appendChoices appends the choices array of a continuation. left tells

@@ -18,6 +18,7 @@ type Splice struct {
 	join       join
 	mold       mold // of the event before, when it was nothing but text on a first attempt
 	openAI     openAIState
+	drafts     drafts
 	splicing
 }
 
@@ -74,6 +75,7 @@ func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 	s.join.reset()
 	s.openAI.reset()
 	s.mold.forget()
+	s.drafts.reset()
 	s.splicing = splicing{}
 	s.form, s.reasons, s.chunk.Dialect = form, reasons, form.Dialect
 	s.held, s.responseID, s.version, s.token, s.doubt = held, id, version, token, doubt
