@@ -272,7 +272,7 @@ func (k *logSink) report() {
 
 // useLog lets the metrics count what the log leaves out.
 func (s *Server) useLog(log *slog.Logger) {
-	s.log = slog.New(safeLog{log.Handler(), s.metrics.panics})
+	s.log = slog.New(&safeLog{log.Handler(), s.metrics.panics})
 	if h, ok := log.Handler().(*logHandler); ok {
 		s.sink = h.sink
 		s.sink.countIn(&s.metrics.linesLeft)
