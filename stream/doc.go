@@ -11,7 +11,8 @@
 //
 //	Reader.Next    cuts one event out of the bytes read so far (aliases them),
 //	               by a Scanner or an ArrayScanner
-//	Chunk.Parse    one pass over its JSON: finish, text, parts, usage, error
+//	Chunk.Parse    one pass over its JSON: finish, text, parts, usage, error;
+//	               left out for an event that fits the mold of the one before
 //	Splice.Take    decides: deliver, hold back, or call the attempt over
 //	               and appends to the outgoing bytes what the client may see
 //	Transcript     remembers the answer text that was delivered
