@@ -69,12 +69,16 @@ func (o *options) measure(say func(string)) (results, error) {
 	return all, nil
 }
 
+// apart are benchmarks that are compared with each other and with no reference,
+// on paths that are off unless they are asked for.
+const apart = "Handshake|OverTLS|Trace"
+
 // patience is how long the benchmarks of a package may take in all.
 const patience = 10 * time.Minute
 
 // benchmarks runs the benchmarks of a package.
 func benchmarks(dir, pkg, benchtime string, count int) (results, error) {
-	cmd := exec.Command(filepath.Join(dir, pkg), "-test.run", "^$", "-test.bench", ".", "-test.benchmem", "-test.benchtime", benchtime,
+	cmd := exec.Command(filepath.Join(dir, pkg), "-test.run", "^$", "-test.bench", ".", "-test.skip", apart, "-test.benchmem", "-test.benchtime", benchtime,
 		"-test.count", strconv.Itoa(count), "-test.cpu", processors, "-test.timeout", patience.String())
 	cmd.Dir = filepath.Join("..", "..", pkg)
 	cmd.Env = append(os.Environ(), uncollected...)
