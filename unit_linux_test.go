@@ -31,10 +31,9 @@ type unit struct {
 	admin  string
 	notes  chan string // closed by nobody
 
-	mu     sync.Mutex
-	log    bytes.Buffer
-	ended  chan struct{} // closed when all processes of the last start have
-	logEnd *os.File
+	mu    sync.Mutex
+	log   bytes.Buffer
+	ended chan struct{} // closed when all processes of the last start have
 }
 
 // newUnit opens two public sockets and one for the admin listener.
