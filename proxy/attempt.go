@@ -10,44 +10,62 @@ import (
 
 // attempt is one upstream request and its response. It owns its connection
 // from start to close.
+//
+// A stream waits in the goroutine that has read its response's head, on a stack
+// that never becomes smaller while it does. That is why plan and until are
+// members and the functions on the way to that read are few and have small
+// frames: with some hundred bytes more the stack would be 8 KiB and not 4.
 type attempt struct {
-	e    *exchange
-	link link
-	head fasthttp.ResponseHeader
-	body upstreamBody
-	sent time.Time
-	open bool    // link is on loan
-	mem  *buffer // what is sent, then what came with the head; nil while there is neither
+	e     *exchange
+	plan  plan      // what is asked for
+	until time.Time // how long the response head is waited for
+	link  link
+	head  fasthttp.ResponseHeader
+	body  upstreamBody
+	sent  time.Time
+	open  bool    // link is on loan
+	mem   *buffer // what is sent, then what came with the head; nil while there is neither
 }
 
-// start sends the head and body of p and reads the response head, waiting for
-// it until at. What comes with that head goes to buf, to memory of the
-// attempt's own when that is nil. again allows the request to be sent a second
-// time when a connection from the pool turns out to have been closed by the
-// peer before any byte of a response: the peer has then not served it.
-func (a *attempt) start(e *exchange, p *plan, at time.Time, again bool, buf []byte) error {
+// start sends the head and body of the plan and reads the response head. again
+// allows the request to be sent a second time when a connection from the pool
+// turns out to have been closed by the peer before any byte of a response: the
+// peer has then not served it.
+func (a *attempt) start(e *exchange, again bool) error {
 	a.e = e
 	for fresh := false; ; fresh = true {
-		err := a.once(p, at, fresh, buf)
+		err := a.connect(fresh)
+		if err == nil {
+			err = a.send(true)
+		}
+		if err == nil {
+			err = a.receive()
+		}
 		if err == nil {
 			return nil
 		}
-		retry := again && !fresh && a.link.reused && errors.Is(err, errNoResponse)
+		again = again && !fresh && a.link.reused && errors.Is(err, errNoResponse)
 		a.close()
-		if !retry {
+		if !again {
 			return err
 		}
 	}
 }
 
-func (a *attempt) once(p *plan, at time.Time, fresh bool, buf []byte) (err error) {
-	if err = a.connect(fresh); err != nil {
-		return err
+// hurry sets how long the head is waited for: FIRST_EVENT_TIMEOUT, or less when
+// the client has less time, which hurried tells. again says that it is not the
+// first attempt; the client counts from its own request on.
+func (a *attempt) hurry(e *exchange, again bool) (until time.Time, hurried bool) {
+	now, wait := time.Now(), e.cfg.FirstEventTimeout
+	if t := e.serverTimeout(); t > 0 {
+		hurried = t < wait
+		wait = min(wait, t)
+		if again {
+			a.plan.timeout = max(1, int64((t-now.Sub(e.started)+time.Second-1)/time.Second))
+		}
 	}
-	if err = a.send(p, true); err != nil {
-		return err
-	}
-	return a.receive(at, buf)
+	a.until = earlier(now.Add(wait), e.deadline)
+	return a.until, hurried
 }
 
 // connect takes a connection and lets the exchange's cancel interrupt it.
@@ -64,13 +82,13 @@ func (a *attempt) connect(fresh bool) (err error) {
 
 // send writes the head, and the body when the plan has it in memory. whole
 // tells that nothing is to follow: the response is read next.
-func (a *attempt) send(p *plan, whole bool) error {
+func (a *attempt) send(whole bool) error {
 	e, conn := a.e, a.link.conn
 	a.mem = getBuffer()
-	b := e.appendHead(a.mem.B[:0], p)
+	b := e.appendHead(a.mem.B[:0], &a.plan)
 	a.sent = time.Now()
 	const together = 16 << 10
-	body := p.body
+	body := a.plan.body
 	if len(body) <= together {
 		b = append(b, body...)
 		body = nil
@@ -118,29 +136,6 @@ func (a *attempt) writeError(err error) error {
 	return errNoResponse
 }
 
-// receive reads the response head and prepares the body.
-func (a *attempt) receive(at time.Time, buf []byte) error {
-	kept := buf == nil
-	if kept {
-		// What was sent is not needed any more once something has come.
-		buf = a.mem.B
-	} else {
-		defer a.free()
-	}
-	early, err := a.e.lease.target().conn.readHead(a.e, &a.link, a.sent, at, &a.head, buf)
-	if err != nil {
-		return err
-	}
-	if kept {
-		a.mem.B = early
-	}
-	if a.e.trace != nil {
-		a.e.trace.answered(a.head.StatusCode())
-	}
-	a.body.begin(a.e, a.link.conn, &a.head, early, string(a.e.method) == "HEAD")
-	return nil
-}
-
 // spoil keeps the connection from being used again, whatever was read of it.
 func (a *attempt) spoil() { a.body.dirty = true }
 
@@ -161,6 +156,9 @@ func (a *attempt) close() {
 	a.body = upstreamBody{}
 	a.free()
 }
+
+// forget lets go of the request, for the next one.
+func (a *attempt) forget() { a.e, a.plan = nil, plan{} }
 
 // free gives back the memory for what is sent and what came with the head.
 func (a *attempt) free() {

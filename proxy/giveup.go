@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strconv"
@@ -23,43 +24,35 @@ const maxErrorBody = 1 << 20
 // that nothing better comes.
 type response struct {
 	set  bool
-	held bool // a stream of which all is held by the Splice
-	head fasthttp.ResponseHeader
+	held bool                     // a stream of which all is held by the Splice
+	head *fasthttp.ResponseHeader // nil unless set: few requests need one
 	body []byte
 }
 
-func (r *response) reset() {
-	body := r.body[:0]
-	if cap(body) > maxPooled {
-		body = nil
-	}
-	r.head.Reset()
-	r.set, r.held, r.body = false, false, body
-}
+func (r *response) reset() { *r = response{} }
 
 // status keeps an error response.
 func (r *response) status(head *fasthttp.ResponseHeader, body []byte) {
-	r.reset()
-	r.set = true
-	head.CopyTo(&r.head)
-	r.body = append(r.body, body...)
+	*r = response{set: true, head: cloneHead(head), body: bytes.Clone(body)}
 }
 
 // hold keeps the head of a stream whose events are held.
 func (r *response) hold(head *fasthttp.ResponseHeader) {
-	r.reset()
-	r.set, r.held = true, true
-	head.CopyTo(&r.head)
+	*r = response{set: true, held: true, head: cloneHead(head)}
+}
+
+func cloneHead(head *fasthttp.ResponseHeader) *fasthttp.ResponseHeader {
+	clone := &fasthttp.ResponseHeader{}
+	head.CopyTo(clone)
+	return clone
 }
 
 // failure keeps an error object that came in a stream, as the error body that
 // it would have been.
 func (r *response) failure(code int, body []byte) {
-	r.reset()
-	r.set = true
+	*r = response{set: true, head: &fasthttp.ResponseHeader{}, body: bytes.Clone(body)}
 	r.head.SetStatusCode(code)
 	r.head.SetContentType(jsonType)
-	r.body = append(r.body, body...)
 }
 
 // readErrorBody reads the body of an error status whole. The result is the
@@ -98,14 +91,14 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 	default:
 		body := h.last.body
 		if h.last.held {
-			h.copyStreamHead(&ctx.Response, &h.last.head)
+			h.copyStreamHead(&ctx.Response, h.last.head)
 			body, _ = h.splice.AppendHeld(nil)
 			body = h.splice.AppendEnd(body)
 			if h.one != nil {
 				body = h.heldDocument(body)
 			}
 		} else {
-			e.s.copyResponseHead(&ctx.Response, &h.last.head)
+			e.s.copyResponseHead(&ctx.Response, h.last.head)
 		}
 		e.s.cors.allow(&ctx.Response.Header, e.head.origin)
 		if h.parked != nil {

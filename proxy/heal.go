@@ -39,7 +39,6 @@ type healer struct {
 	attempt *attempt // one, used again for each
 	scanner stream.Reader
 	splice  stream.Splice
-	last    *response // before the commit point: what the upstream said last
 
 	ride *ride
 	// Made once for each healer, see board.
@@ -69,15 +68,15 @@ type healing struct {
 	noResume     bool           // a resumed attempt differed, or was refused
 	diverged     int            // continuations that contradicted what was delivered
 
-	in         inbox // what was read of the attempt and is not consumed
-	unproven   bool  // the body may yet turn out not to be a stream
-	early      []byte
+	in         inbox  // what was read of the attempt and is not consumed
+	unproven   bool   // the body may yet turn out not to be a stream
 	out        []byte // a frame: what the client gets next; nil while there is nothing
 	outMem     *buffer
 	firstUntil time.Time
 	holdUntil  time.Time // when text that is held back must be decided on
 	committed  bool
 
+	last     response        // before the commit point: what the upstream said last
 	outcome  routing.Outcome // how the last attempt ended
 	cause    error           // and why, where an error said so
 	told     time.Duration
@@ -104,10 +103,8 @@ type healing struct {
 var healers = sync.Pool{New: func() any { return newPooledHealer() }}
 
 func newPooledHealer() *healer {
-	h := &healer{attempt: &attempt{}, last: &response{}}
+	h := &healer{attempt: &attempt{}}
 	h.splice.UseMemory(textMemory{})
-	// Not nil: what came with a head stays with the healer, not the attempt.
-	h.early = []byte{}
 	h.holdUpstream, h.holdClient = h.carried, h.carriedBoth
 	h.ride = &ride{rider: h, wake: make(chan struct{}, 1)}
 	return h
@@ -190,15 +187,15 @@ func (h *healer) pass(ctx *fasthttp.RequestCtx) {
 	r := &relayed{e: h.e, a: h.attempt, done: h.finish}
 	h.e.record.attempts = 1
 	h.e.deadline = h.e.started.Add(noDeadline)
-	at := time.Now().Add(h.e.cfg.FirstEventTimeout)
 	if r := h.e.aim(); r != nil {
 		h.e.refuse(ctx, r)
 		h.release()
 		return
 	}
-	p := plan{body: h.e.renamedBody(h.body.B)}
-	p.length = int64(len(p.body))
-	if err := h.attempt.start(h.e, &p, at, false, nil); err != nil {
+	body := h.e.renamedBody(h.body.B)
+	h.attempt.plan = plan{body: body, length: int64(len(body))}
+	h.attempt.until = time.Now().Add(h.e.cfg.FirstEventTimeout)
+	if err := h.attempt.start(h.e, false); err != nil {
 		h.e.relayFailed(ctx, err)
 		h.release()
 		return
@@ -327,15 +324,14 @@ func (h *healer) release() {
 	h.in.reset()
 	h.dropFrame()
 	h.splice.Release()
-	early, cont := h.early[:0], h.continuation[:0]
+	cont := h.continuation[:0]
 	if cap(cont) > maxPooled {
 		cont = nil
 	}
-	h.attempt.e = nil
+	h.attempt.forget()
 	if h.one != nil {
 		h.one.recycle()
 	}
-	h.healing = healing{early: early, continuation: cont}
-	h.last.reset()
+	h.healing = healing{continuation: cont}
 	healers.Put(h)
 }

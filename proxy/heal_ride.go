@@ -22,6 +22,7 @@ func (h *healer) board() error {
 	}
 	e := h.e
 	conn := h.attempt.link.conn
+	h.attempt.free() // what came with the head is used up
 	e.mu.Lock()
 	e.riding = h.ride
 	e.mu.Unlock()

@@ -114,13 +114,14 @@ func (r *resumer) releaseOnPanic(ctx *fasthttp.RequestCtx) {
 func (r *resumer) pass(ctx *fasthttp.RequestCtx) {
 	e := r.e
 	e.record.kind, e.record.attempts = kindRelay, 1
-	p := plan{body: r.body.B, length: int64(len(r.body.B))}
 	if no := e.aim(); no != nil {
 		e.refuse(ctx, no)
 		r.release()
 		return
 	}
-	if err := r.attempt.start(e, &p, time.Now().Add(e.cfg.FirstEventTimeout), false, nil); err != nil {
+	r.attempt.plan = plan{body: r.body.B, length: int64(len(r.body.B))}
+	r.attempt.until = time.Now().Add(e.cfg.FirstEventTimeout)
+	if err := r.attempt.start(e, false); err != nil {
 		e.relayFailed(ctx, err)
 		r.release()
 		return

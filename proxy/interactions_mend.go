@@ -41,23 +41,13 @@ func (r *resumer) start() {
 	e.record.attempts = r.ledger.Attempts
 	r.told, r.hasTold, r.cause = 0, false, nil
 	r.in.reset()
-	now := time.Now()
-	p := plan{body: r.body.B, length: int64(len(r.body.B)), identity: true}
+	p := &r.attempt.plan
+	*p = plan{body: r.body.B, length: int64(len(r.body.B)), identity: true}
 	if r.resuming {
-		p = plan{target: r.target, identity: true}
+		*p = plan{target: r.target, identity: true}
 	}
-	wait := e.cfg.FirstEventTimeout
-	r.hurried = false
-	if t := e.serverTimeout(); t > 0 {
-		r.hurried = t < wait
-		wait = min(wait, t)
-		if r.ledger.Attempts > 1 {
-			// The client counts from its own request on.
-			p.timeout = max(1, int64((t-now.Sub(e.started)+time.Second-1)/time.Second))
-		}
-	}
-	r.firstUntil = earlier(now.Add(wait), e.deadline)
-	if err := r.attempt.start(e, &p, r.firstUntil, true, nil); err != nil {
+	r.firstUntil, r.hurried = r.attempt.hurry(e, r.ledger.Attempts > 1)
+	if err := r.attempt.start(e, true); err != nil {
 		r.broke(outcomeOf(err), err)
 		return
 	}
@@ -285,7 +275,7 @@ func (r *resumer) refuse(ctx *fasthttp.RequestCtx) {
 		}
 		e.refuse(ctx, upstreamFailure(e.group.Name, err))
 	} else {
-		e.s.copyResponseHead(&ctx.Response, &r.last.head)
+		e.s.copyResponseHead(&ctx.Response, r.last.head)
 		e.s.cors.allow(&ctx.Response.Header, e.head.origin)
 		if r.parked != nil {
 			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(retryAfterSeconds(r.parked.after)))

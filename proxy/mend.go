@@ -9,9 +9,22 @@ import (
 
 // start sends the next attempt's request and decides on the response's head.
 func (h *healer) start() {
+	if !h.plan() {
+		return
+	}
+	if err := h.attempt.start(h.e, true); err != nil {
+		h.broke(outcomeOf(err), err)
+		return
+	}
+	h.head()
+}
+
+// plan says what the next attempt asks for, and whom. It is false when there is
+// to be none.
+func (h *healer) plan() bool {
 	e := h.e
 	if !h.aim() {
-		return
+		return false
 	}
 	h.counted = 0
 	h.traceStart()
@@ -22,35 +35,17 @@ func (h *healer) start() {
 	h.scanner.Reset()
 	h.in.reset()
 
-	now := time.Now()
-	p := plan{body: h.body.B, identity: true}
+	body := h.body.B
 	if h.continuing {
-		p.body = h.continuation
+		body = h.continuation
 	}
 	if e.lease.group != e.group {
-		p.body = h.forFallback(p.body)
+		body = h.forFallback(body)
 	}
-	p.body = e.renamedBody(p.body)
-	p.length = int64(len(p.body))
-	wait := e.cfg.FirstEventTimeout
-	h.hurried = false
-	if t := e.serverTimeout(); t > 0 {
-		h.hurried = t < wait
-		wait = min(wait, t)
-		if h.ledger.Attempts > 1 {
-			// The client counts from its own request on.
-			p.timeout = max(1, int64((t-now.Sub(e.started)+time.Second-1)/time.Second))
-		}
-	}
-	h.firstUntil = earlier(now.Add(wait), e.deadline)
-	if err := h.attempt.start(e, &p, h.firstUntil, true, h.early); err != nil {
-		h.broke(outcomeOf(err), err)
-		return
-	}
-	if early := h.attempt.body.early; cap(early) > cap(h.early) && cap(early) <= maxPooled {
-		h.early = early[:0]
-	}
-	h.head()
+	body = e.renamedBody(body)
+	h.attempt.plan = plan{body: body, length: int64(len(body)), identity: true}
+	h.firstUntil, h.hurried = h.attempt.hurry(e, h.ledger.Attempts > 1)
+	return true
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -54,7 +54,10 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 	if isJSON(e.head.contentType) || e.keyIn == keyInBody {
 		head = withoutKey(head)
 	}
-	p := plan{body: head, length: int64(len(head))}
+	r := relays.Get().(*relayed)
+	r.e = e
+	p := &r.a.plan
+	*p = plan{body: head, length: int64(len(head))}
 	left := int64(0)
 	switch {
 	case more && length < 0:
@@ -66,9 +69,7 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 		left = int64(length - len(buf.B))
 		p.length += left
 	}
-	r := relays.Get().(*relayed)
-	r.e = e
-	if err := r.open(&p, body, left); err != nil {
+	if err := r.open(body, left); err != nil {
 		r.release()
 		r.recycle()
 		e.relayFailed(ctx, err)
@@ -79,25 +80,25 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 
 // open sends the request and waits for the head of the response. left is what
 // is still to be read from body, -1 when it is chunked.
-func (r *relayed) open(p *plan, body io.Reader, left int64) error {
+func (r *relayed) open(body io.Reader, left int64) error {
 	defer r.releaseOnPanic(nil)
 	e := r.e
 	e.record.attempts = 1
-	at := e.place.since.Add(e.cfg.FirstEventTimeout)
+	r.a.until = e.place.since.Add(e.cfg.FirstEventTimeout)
 	if left == 0 {
 		idempotent := string(e.method) == "GET" || string(e.method) == "HEAD"
-		return r.a.start(e, p, at, idempotent && len(p.body) == 0, nil)
+		return r.a.start(e, idempotent && len(r.a.plan.body) == 0)
 	}
 	r.a.e = e
 	if err := r.a.connect(false); err != nil {
 		return err
 	}
-	if err := r.a.send(p, false); err != nil {
+	if err := r.a.send(false); err != nil {
 		return err
 	}
 	e.watch()
 	r.upload = startUpload(r.a, body, left)
-	return r.a.receive(at, nil)
+	return r.a.receive()
 }
 
 // relayFailed answers a relayed request that brought no response.
@@ -144,7 +145,7 @@ func (r *relayed) recycle() {
 	if !r.pooled {
 		return
 	}
-	r.a.e = nil
+	r.a.forget()
 	*r = relayed{a: r.a, pooled: true}
 	relays.Put(r)
 }

@@ -114,7 +114,8 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 // shake sends the handshake and waits until at for the answer to it.
 func (r *relayed) shake(at time.Time) error {
 	defer r.releaseOnPanic(nil)
-	return r.a.start(r.e, &plan{upgrade: true}, at, true, nil)
+	r.a.plan, r.a.until = plan{upgrade: true}, at
+	return r.a.start(r.e, true)
 }
 
 // switches tells whether a 101 response agrees to what was asked for.
