@@ -10,6 +10,17 @@ import (
 // is healed, has some that depend on what runs beside it.
 func allowed(n float64) float64 { return n + n/50 }
 
+// exceeds tells whether a benchmark has had more allocations in every run so far
+// than the baseline allows. One that the baseline does not have exceeds nothing.
+func exceeds(before, now figures) bool {
+	for n, was := range before {
+		if a, b := was[allocations], now[n][allocations]; len(a) > 0 && len(b) > 0 && slices.Min(b) > allowed(slices.Min(a)) {
+			return true
+		}
+	}
+	return false
+}
+
 // compare says what has become dearer: more allocations per operation than
 // allowed, or a ratio above margin times the baseline's. The notes are of
 // what nobody need be stopped for.

@@ -61,6 +61,23 @@ func TestCompare(t *testing.T) {
 	f(1.3, allocs0, "BenchmarkA/proxy 100 1 allocs/op", "1 allocations")
 }
 
+// Counting goes on while every run so far has had too many.
+func TestExceeds(t *testing.T) {
+	before := made(t, "BenchmarkA-2 1 3 allocs/op", "BenchmarkA-2 1 2 ratio", "BenchmarkL-2 1 100 allocs/op").figures()
+	f := func(want bool, now ...string) {
+		t.Helper()
+		if is := exceeds(before, made(t, now...).figures()); is != want {
+			t.Errorf("%q: %v", now, is)
+		}
+	}
+	f(false, "BenchmarkA-2 1 3 allocs/op", "BenchmarkL-2 1 102 allocs/op")
+	f(true, "BenchmarkA-2 1 4 allocs/op", "BenchmarkA-2 1 5 allocs/op")
+	f(false, "BenchmarkA-2 1 4 allocs/op", "BenchmarkA-2 1 3 allocs/op")
+	f(true, "BenchmarkA-2 1 3 allocs/op", "BenchmarkL-2 1 103 allocs/op")
+	f(false, "BenchmarkNew-2 1 9 allocs/op")
+	f(false, "BenchmarkA-2 1 9 ratio")
+}
+
 // Without rounds there are no times, which are then not missed; allocations
 // are compared all the same.
 func TestCompareAllocationsAlone(t *testing.T) {

@@ -75,7 +75,12 @@ func (o *options) guard(stdout, stderr io.Writer) error {
 	if _, err := os.Stat("../relay_test.go"); err != nil {
 		return errors.New("run this in bench/guard")
 	}
-	now, err := o.measure(func(what string) { fmt.Fprintln(stderr, what) })
+	before, err := readFile(o.baseline)
+	if err != nil && !o.update {
+		return err
+	}
+	then := before.figures()
+	now, err := o.measure(then, func(what string) { fmt.Fprintln(stderr, what) })
 	if err != nil {
 		return err
 	}
@@ -93,12 +98,7 @@ func (o *options) guard(stdout, stderr io.Writer) error {
 	if o.update {
 		return now.writeFile(o.baseline)
 	}
-	before, err := readFile(o.baseline)
-	if err != nil {
-		return err
-	}
 	benchstat(o.baseline, o.out, stdout, stderr)
-	then := before.figures()
 	if o.rounds == 0 {
 		then.without(ratio)
 	}
