@@ -32,15 +32,17 @@ type clientConn struct {
 	readErr error           // of the first read that failed, see bodyError
 	raw     syscall.RawConn // the descriptor for the watcher, nil without one
 	watched epollEntry
-	armed   time.Time     // the write deadline
-	allowed bool          // it has been moved for the next piece
-	readBy  time.Time     // the read deadline that was asked for
-	readAt  time.Time     // the one that is set: readBy, or an earlier one
-	stopped atomic.Bool   // somebody else has ended the reads, see stopReads
-	polled  polled        // Conn, nil when it cannot be polled
-	below   net.Conn      // Conn, or what is below TLS
-	orphan  func()        // called by Close: what else ends with the connection, or nil
-	shaking *list.Element // among the handshakes, nil when there is none
+	armed   time.Time              // the write deadline
+	allowed bool                   // it has been moved for the next piece
+	more    bool                   // see writeFirst
+	begun   atomic.Pointer[buffer] // what waits for the rest of its response
+	readBy  time.Time              // the read deadline that was asked for
+	readAt  time.Time              // the one that is set: readBy, or an earlier one
+	stopped atomic.Bool            // somebody else has ended the reads, see stopReads
+	polled  polled                 // Conn, nil when it cannot be polled
+	below   net.Conn               // Conn, or what is below TLS
+	orphan  func()                 // called by Close: what else ends with the connection, or nil
+	shaking *list.Element          // among the handshakes, nil when there is none
 }
 
 // newClientConn wraps a connection that speaks HTTP on conn, and lies on below.
@@ -82,6 +84,9 @@ func (c *clientConn) bodyError(err error) error {
 // Read moves the deadline while a request body is read; a request head is
 // read under the absolute deadline that fasthttp sets.
 func (c *clientConn) Read(p []byte) (int, error) {
+	if err := c.writeBegun(); err != nil {
+		return 0, err
+	}
 	if c.inBody && c.got >= bodyProgress {
 		c.got = 0
 		c.allowRead(time.Now().Add(c.stall))
@@ -167,6 +172,16 @@ func (c *clientConn) stopReads() {
 
 // Write gives the client CLIENT_STALL_TIMEOUT for each piece.
 func (c *clientConn) Write(p []byte) (n int, err error) {
+	switch {
+	case c.begun.Load() != nil:
+		return c.writeRest(p)
+	case c.more && len(p) == writerSize:
+		c.more = false
+		b := getBuffer()
+		b.B = append(b.B, p...)
+		c.begun.Store(b)
+		return len(p), nil
+	}
 	for {
 		piece := p[n:min(len(p), n+writePiece)]
 		if !c.allowed {
@@ -180,8 +195,13 @@ func (c *clientConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// Close closes the connection and has the listener forget it.
+// Close closes the connection and has the listener forget it. It may be called
+// by any goroutine.
 func (c *clientConn) Close() error {
+	if b := c.begun.Swap(nil); b != nil {
+		c.Conn.Write(b.B)
+		putBuffer(b)
+	}
 	if end := c.orphan; end != nil {
 		c.orphan = nil
 		end()

@@ -233,7 +233,7 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 	defer h.e.s.recovered("heal", &err)
 	h.e.first()
 	h.e.record.bytes += int64(len(h.out) - frameRoom)
-	if _, err := w.Write(h.out[frameRoom:]); err != nil {
+	if _, err := h.e.client.writeFirst(w, h.out[frameRoom:], true); err != nil {
 		return 0, h.clientFailed(err)
 	}
 	for {

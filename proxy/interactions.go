@@ -173,7 +173,7 @@ func (r *resumer) WriteTo(w io.Writer) (n int64, err error) {
 	defer r.e.s.recovered("interactions", &err)
 	r.e.first()
 	r.e.record.bytes += int64(len(r.out) - frameRoom)
-	if _, err := w.Write(r.out[frameRoom:]); err != nil {
+	if _, err := r.e.client.writeFirst(w, r.out[frameRoom:], true); err != nil {
 		return 0, r.clientFailed(err)
 	}
 	for {

@@ -252,7 +252,7 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 
 // writeWhole writes a body that came with its head.
 func (r *relayed) writeWhole(w io.Writer) (int64, error) {
-	n, err := w.Write(r.a.body.takeEarly())
+	n, err := r.e.client.writeFirst(w, r.a.body.takeEarly(), false)
 	r.e.record.bytes += int64(n)
 	if err != nil {
 		r.err = r.e.clientWriteError(err)
@@ -296,7 +296,7 @@ func (r *relayed) read(p []byte) (n int, err error) {
 func (r *relayed) write(w io.Writer, frame []byte, chunked bool) (err error) {
 	switch {
 	case !r.direct:
-		_, err = w.Write(frame[frameRoom:])
+		_, err = r.e.client.writeFirst(w, frame[frameRoom:], chunked)
 		// A body of known size stays with fasthttp: it is all there already.
 		r.direct = chunked
 	case chunked:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -257,5 +258,32 @@ func TestSlowResponseHeadIsWaitedFor(t *testing.T) {
 	}()
 	if _, body, err := r.do("GET", "/v1beta/models", ""); err != nil || body != "hi" {
 		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// TestRelayEverySize: a response has no size at which some of it is kept back,
+// or comes twice, on a connection that is used again and on one that is not.
+func TestRelayEverySize(t *testing.T) {
+	var size int
+	r := newRig(t, func(*upstream.Request) upstream.Script {
+		return upstream.Script{upstream.Status(200, nil, strings.Repeat("x", size))}
+	}, nil)
+	c := r.dial()
+	in := reader(c)
+	for size = range 1300 {
+		io.WriteString(c, "GET /v1beta/models HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.SetReadDeadline(time.Now().Add(patience))
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(size, err)
+		}
+		if b, err := io.ReadAll(resp.Body); len(b) != size || err != nil {
+			t.Fatal(size, len(b), err)
+		}
+		if size%7 == 0 {
+			if _, body, err := r.do("GET", "/v1beta/models", ""); err != nil || len(body) != size {
+				t.Fatal(size, len(body), err)
+			}
+		}
 	}
 }

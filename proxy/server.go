@@ -140,7 +140,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		// Nobody asks when a request began but the exchange, which looks itself.
 		LazyRequestTime: true,
 		ReadBufferSize:  s.cfg.MaxHeaderBytes,
-		WriteBufferSize: 2 << 10,
+		WriteBufferSize: writerSize,
 		// All bodies are streams: the exchange reads them, see request_body.go.
 		StreamRequestBody:            true,
 		MaxRequestBodySize:           1,

@@ -44,7 +44,7 @@ func (b *unaryBody) spill(w io.Writer) error {
 
 // write writes a piece of the body.
 func (b *unaryBody) write(w io.Writer, p []byte) error {
-	if _, err := w.Write(p); err != nil {
+	if _, err := b.h.e.client.writeFirst(w, p, b.h.one.spilled); err != nil {
 		return b.h.clientFailed(err)
 	}
 	b.h.e.record.bytes += int64(len(p))
