@@ -29,16 +29,17 @@
 // (fasthttp.BodyWriterTo). A request body that does not fit into memory is
 // sent by a second goroutine, which the exchange joins before it ends.
 //
-// The exception is the plain middle of a stream, where there is nothing to do
-// but to pass events on: there a loop (loop_linux.go) carries the stream, one
-// goroutine for all of them, and the stream's own sleeps (heal_ride.go). The
+// The exception is the middle of a stream, where there is nothing to do but to
+// pass events on, or to drop what a continuation repeats: there a loop
+// (loop_linux.go) carries the stream, one goroutine for all of them, and the
+// stream's own sleeps (heal_ride.go). The
 // loop reads and writes without waiting; whatever else comes, such as a finish,
 // an error, the end of the body, silence, a client that does not take
 // everything at once, wakes the goroutine, which goes on as if it had been
 // there all the time. Both descriptors are held meanwhile, so that nobody can
 // close them; a cancel ends the ride; a panic on the loop ends that stream
-// alone. Streams with content coding, of which a seam is open, or whose client
-// is no plain socket, are not carried.
+// alone. Streams with content coding, or whose client is no plain socket, are
+// not carried.
 //
 // Who owns which bytes: the request head and body belong to fasthttp's
 // request and live until the response has been written; an exchange, a healer

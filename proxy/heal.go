@@ -243,6 +243,9 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 		}
 		h.advance()
 		if !h.pending() {
+			if h.boardable() {
+				continue
+			}
 			break
 		}
 		if err := h.flush(); err != nil {
@@ -265,11 +268,17 @@ func (h *healer) flush() error {
 	if _, err := h.e.client.Write(sealFrame(h.out)); err != nil {
 		return h.clientFailed(err)
 	}
+	h.noteJoined()
+	return nil
+}
+
+// noteJoined notes that the client has got something. After an interruption
+// that ends its wait.
+func (h *healer) noteJoined() {
 	if !h.brokenAt.IsZero() {
 		h.e.joined(h.brokenAt)
 		h.brokenAt = time.Time{}
 	}
-	return nil
 }
 
 func (h *healer) clientFailed(err error) error {
@@ -282,7 +291,8 @@ func (h *healer) clientFailed(err error) error {
 // pending tells whether there are bytes for the client.
 func (h *healer) pending() bool { return len(h.out) > frameRoom }
 
-// advance works until there are bytes for the client or the answer is over.
+// advance works until there are bytes for the client, a loop can carry the
+// stream, or the answer is over.
 func (h *healer) advance() {
 	defer h.countEvents()
 	for !h.pending() {
@@ -290,7 +300,9 @@ func (h *healer) advance() {
 		case phaseStart:
 			h.start()
 		case phaseRead:
-			h.read()
+			if h.read(); h.boardable() {
+				return
+			}
 		case phaseBroken:
 			h.mend()
 		default:

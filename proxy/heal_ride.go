@@ -78,13 +78,14 @@ func (h *healer) drainBuffered() bool {
 	}
 }
 
-// boardable tells whether nothing is to be done but to pass events on.
+// boardable tells whether nothing is to be done but to wait for events and to
+// pass on what the client may see of them. That includes those of a continuation
+// that are dropped, or held back, until its seam is found.
 func (h *healer) boardable() bool {
 	b := &h.attempt.body
-	return h.phase == phaseRead && h.src == io.Reader(b) && b.conn.polled != nil && h.e.client.polled != nil &&
-		len(b.early) == 0 && !b.ended && b.broken == nil &&
-		h.splice.Plain() && !h.splice.Finished() && h.splice.Events() > 0 && h.holdUntil.IsZero() &&
-		h.rode == nil && h.e.cfg.ChaosCutAfter == 0
+	return h.phase == phaseRead && h.committed && h.one == nil && h.src == io.Reader(b) && b.conn.polled != nil && h.e.client.polled != nil &&
+		len(b.early) == 0 && !b.ended && b.broken == nil && h.met == stream.More &&
+		!h.splice.Finished() && h.splice.Events() > 0 && h.rode == nil && h.e.cfg.ChaosCutAfter == 0
 }
 
 // landed prepares to go on after a ride.
@@ -106,6 +107,7 @@ func (h *healer) landed() error {
 		if err != nil {
 			return h.clientFailed(err)
 		}
+		h.noteJoined()
 	}
 	return nil
 }
@@ -149,7 +151,7 @@ func (h *healer) receive() (stay bool) {
 			}
 		}
 		if err == errAgain {
-			return h.goesOn()
+			return h.goesOn() && !h.beginsToHold()
 		}
 		if err != nil {
 			h.rode = err
@@ -169,6 +171,15 @@ func (h *healer) goesOn() bool {
 	return !b.ended && b.broken == nil && !h.splice.Finished()
 }
 
+// beginsToHold tells that text has come which is held back, where none was. That
+// must not last: the loop, which knows how long the stream may be silent from
+// when it boarded, is to be asked anew.
+func (h *healer) beginsToHold() bool {
+	was := h.holdUntil
+	h.watchHeld()
+	return was.IsZero() && !h.holdUntil.IsZero()
+}
+
 // sendNow writes what is pending as one chunk. It is false when the client
 // does not take all of it now.
 func (h *healer) sendNow() bool {
@@ -180,6 +191,7 @@ func (h *healer) sendNow() bool {
 		return false
 	}
 	h.out = emptyFrame(h.out)
+	h.noteJoined()
 	return true
 }
 

@@ -349,10 +349,6 @@ func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
 // answer after it; only the end of the body is awaited.
 func (s *Splice) Finished() bool { return s.attempt.finished || s.attempt.policy }
 
-// Plain tells that the running attempt's text is delivered as it comes: there
-// is no seam, or it has been found.
-func (s *Splice) Plain() bool { return s.join.mode == joinOff }
-
 // Sloppy tells that the attempt's finishes have been followed by more of the
 // answer, so that a finish does not announce the end.
 func (s *Splice) Sloppy() bool { return s.attempt.sloppy && !s.openAI.done }
