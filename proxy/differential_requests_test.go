@@ -129,7 +129,7 @@ func strangeRequests() (all []string) {
 
 // quickly lets incomplete requests end soon.
 func quickly(c *proxy.Config) {
-	c.ClientHeaderTimeout, c.ClientStallTimeout = 200*time.Millisecond, 200*time.Millisecond
+	c.ClientHeaderTimeout, c.ClientStallTimeout = time.Second, time.Second
 }
 
 // TestDifferentialRequests compares what arrives upstream with what net/http
