@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -88,10 +87,8 @@ func (d *dialer) inBackground(connect func() (net.Conn, error)) (net.Conn, error
 }
 
 func (d *dialer) connectTo(addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), d.connect)
-	defer cancel()
-	nd := net.Dialer{KeepAlive: 30 * time.Second}
-	c, err := nd.DialContext(ctx, "tcp", addr)
+	until := time.Now().Add(d.connect)
+	c, err := dialTCP(addr, until)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
@@ -99,12 +96,25 @@ func (d *dialer) connectTo(addr string) (net.Conn, error) {
 	if d.tls == nil {
 		return newUpstreamConn(c, c), nil
 	}
+	c.SetDeadline(until)
 	t := tls.Client(c, d.tls)
-	if err = t.HandshakeContext(ctx); err != nil {
+	if err = t.Handshake(); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
+	c.SetDeadline(time.Time{})
 	return newUpstreamConn(t, c), nil
+}
+
+// upstreamKeepAlive is after how much silence the kernel asks whether an
+// upstream is still there, and how often from then on.
+const upstreamKeepAlive = 30 * time.Second
+
+// dialName connects to host:port, whatever the resolver makes of it: of several
+// addresses it takes the first that answers (RFC 6555).
+func dialName(addr string, until time.Time) (net.Conn, error) {
+	d := net.Dialer{Deadline: until, KeepAlive: upstreamKeepAlive}
+	return d.Dial("tcp", addr)
 }
 
 // link is a connection on loan from the pool. Exactly one of conn.keep and
