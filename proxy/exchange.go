@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"log/slog"
 	"net"
 	"sync"
@@ -61,6 +62,10 @@ type exchange struct {
 
 	next, prev *exchange // among those that run, under Server.mu
 
+	reader      *bufio.Reader // fasthttp's for the client, nil where it is not known
+	parked      bool          // it has no memory, see readers
+	spareReader *bufio.Reader // may be nil
+
 	upgrade   bool         // the upstream may answer with 101
 	uploaded  atomic.Int64 // when a part of the request body was sent on last, Unix nanoseconds
 	streaming bool         // the response body ends the exchange, not the handler
@@ -116,6 +121,7 @@ func (e *exchange) watch() {
 // written, and it goes back to the pool.
 func (e *exchange) finish() {
 	s := e.s
+	e.unpark()
 	e.settle(0, 0)
 	e.depart()
 	s.watcher.unwatch(e.client, e.watchID)
@@ -135,8 +141,9 @@ func (e *exchange) finish() {
 func (e *exchange) reset() {
 	wake, target, scratch, attrs, verdicts := e.wake, e.target[:0], e.scratch[:0], e.attrs, e.record.verdicts[:0]
 	fields, connection := e.head.fields, e.head.connection
-	renamed, ready, seams := e.renamed[:0], e.place.ticket.Ready, e.record.seams[:0]
+	renamed, ready, seams, spare := e.renamed[:0], e.place.ticket.Ready, e.record.seams[:0], e.spareReader
 	*e = exchange{}
+	e.spareReader = spare
 	e.record.seams = seams
 	e.renamed, e.place.ticket.Ready = renamed, ready
 	e.wake, e.target, e.scratch, e.attrs, e.record.verdicts = wake, target, scratch, attrs, verdicts

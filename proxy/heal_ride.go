@@ -23,6 +23,7 @@ func (h *healer) board() error {
 	e := h.e
 	conn := h.attempt.link.conn
 	h.attempt.free() // what came with the head is used up
+	e.park()
 	e.mu.Lock()
 	e.riding = h.ride
 	e.mu.Unlock()

@@ -214,6 +214,9 @@ func withoutKey(body []byte) []byte {
 // returns nil when the request has been answered.
 func (e *exchange) holdBody(ctx *fasthttp.RequestCtx) *buffer {
 	body, length := requestStream(ctx)
+	if body != nil && ctx.Conn() == net.Conn(e.client) {
+		e.reader = e.s.readers.of(body)
+	}
 	limit := int64(e.st.maxBody)
 	buf := getBuffer()
 	more, err := false, errTooLarge

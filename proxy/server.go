@@ -46,8 +46,9 @@ type Server struct {
 	listeners  []*clientListener
 	certs      *certificates // nil: the public listener speaks plain HTTP
 	room       chan struct{} // of client connections, see clientListener
-	running    *exchange     // the first of those that run
-	count      int           // how many they are
+	readers    readers
+	running    *exchange // the first of those that run
+	count      int       // how many they are
 	transports map[transportKey]*transport
 	stop       chan struct{} // closed when everything is over
 	over       bool          // the drain is over: what begins now is canceled at once
@@ -90,6 +91,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	}
 	go s.watchMemory()
 	s.http = s.newHTTP()
+	s.readers.find(s.http)
 	if s.loops, err = openLoops(s.panicked); err != nil {
 		return nil, fmt.Errorf("wait for upstreams: %w", err)
 	}
