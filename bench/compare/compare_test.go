@@ -105,7 +105,7 @@ func TestChoose(t *testing.T) {
 func TestEvaluate(t *testing.T) {
 	f := func(w workload, r report, want sample) {
 		t.Helper()
-		r.Timings = map[string]struct{ P50, P99 float64 }{"transit": {1, 2}, "answer": {3, 4}, "seam": {5, 6}}
+		r.Timings = map[string]struct{ P50, P99 float64 }{"transit": {1, 2}, "answer": {3, 4}, "seam": {5, 6}, "first": {7, 8}}
 		got, err := w.evaluate(&r, 3*time.Millisecond, 100, 600)
 		if want == nil {
 			if err == nil {
@@ -121,6 +121,7 @@ func TestEvaluate(t *testing.T) {
 	}
 	f(workload{mode: "stream"}, report{Events: 1000, EventRate: 50}, sample{cpuPerEvent: 3, p50: 1, p99: 2, eventRate: 50, faultCount: 0})
 	f(workload{mode: "stream"}, report{}, nil)
+	f(workload{mode: "stream", begins: true}, report{Events: 1000}, sample{cpuPerEvent: 3, first50: 7, first99: 8})
 	f(workload{mode: "short"}, report{Requests: 300, ReqRate: 7}, sample{cpuPerReq: 10, p50: 3, p99: 4, requestRate: 7})
 	f(workload{mode: "short"}, report{}, nil)
 	f(workload{mode: "idle", streams: 60}, report{Open: 60}, sample{memory: 10, memoryBase: 100})
@@ -144,9 +145,9 @@ func TestTablesAndPlot(t *testing.T) {
 	var text strings.Builder
 	r.writeTables(&text, all, []string{ourName, nginxName, plainName, directName})
 	for _, want := range []string{
-		"| this proxy   | 20.0 (10.0…30.0) |    0.50 |              – | 100 (50…150) |            0 |     4000 |      0 |",
-		"| ReverseProxy |                – |       – |              – |            – |            – |        – |      0 |",
-		"| direct       |                – |       – |              – |            0 |            0 |     4000 |      0 |",
+		"| this proxy   | 20.0 (10.0…30.0) |    0.50 |              – | 100 (50…150) |            0 |      1 |     4000 |      0 |",
+		"| ReverseProxy |                – |       – |              – |            – |            – |      – |        – |      0 |",
+		"| direct       |                – |       – |              – |            0 |            0 |      1 |     4000 |      0 |",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())

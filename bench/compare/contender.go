@@ -40,9 +40,10 @@ func (p place) url() string {
 
 // Names of contenders that others are compared with.
 const (
-	ourName   = "this proxy"
-	nginxName = "nginx"
-	plainName = "ReverseProxy"
+	ourName     = "this proxy"
+	nginxName   = "nginx"
+	haproxyName = "haproxy"
+	plainName   = "ReverseProxy"
 	// directName stands for no proxy at all.
 	directName = "direct"
 )
@@ -62,7 +63,7 @@ func contenders(bin string) []contender {
 		{name: ourName, program: built("gemini-resilient-proxy"), env: ourSettings},
 		{name: nginxName, program: "nginx", version: []string{"-v"}, packaged: true, files: nginxFiles,
 			args: func(p place) []string { return []string{"-p", p.dir, "-c", p.path("nginx.conf"), "-e", "stderr"} }},
-		{name: "haproxy", program: "haproxy", version: []string{"-v"}, packaged: true, files: haproxyFiles,
+		{name: haproxyName, program: "haproxy", version: []string{"-v"}, packaged: true, files: haproxyFiles,
 			args: func(p place) []string { return []string{"-db", "-f", p.path("haproxy.cfg")} }},
 		{name: "caddy", program: "caddy", version: []string{"version"}, packaged: true, files: caddyFiles,
 			args: func(p place) []string {

@@ -21,6 +21,8 @@ const (
 	requestRate  figure = "requests/s"
 	p50          figure = "p50" // µs under way
 	p99          figure = "p99"
+	first50      figure = "first p50" // µs from the request to the first event
+	first99      figure = "first p99"
 	seam50       figure = "seam p50" // µs from the cut to the next event
 	seam99       figure = "seam p99"
 	memory       figure = "memory/stream" // KiB
@@ -146,6 +148,9 @@ func (w *workload) evaluate(r *report, used time.Duration, base, held float64) (
 	}
 	if w.mode != "saturate" { // the time that full buffers take says nothing
 		s[p50], s[p99] = r.Timings[timed].P50, r.Timings[timed].P99
+	}
+	if w.begins {
+		s[first50], s[first99] = r.Timings["first"].P50, r.Timings["first"].P99
 	}
 	if w.only != "" && r.Streams > 0 {
 		// Streams that the window cuts in two even out; events say how many

@@ -88,7 +88,7 @@ frontend front
   default_backend api
 backend api
   server api %s%s
-`, threads, p.streams+1000, p.listen, p.upstream, upstreamTLS)}
+`, threads, p.streams+300, p.listen, p.upstream, upstreamTLS)}
 }
 
 func caddyFiles(p place) map[string]string {

@@ -39,13 +39,16 @@ func (r results) columns(w *workload) []column {
 	case w.mode == "idle":
 		return []column{plain("KiB/stream", memory, 1, true), against(nginxName, memory), against(plainName, memory),
 			plain("KiB before", memoryBase, 0, false), errors}
+	case w.begins:
+		return []column{added("first event after, added p50 µs", first50), added("added p99 µs", first99),
+			plain("p50 µs", first50, 0, false), plain("CPU µs/event", cpuPerEvent, 1, true), errors}
 	case w.mode == "short", w.mode == "unary":
-		return []column{plain("requests/s", requestRate, 0, true), against(nginxName, requestRate), against(plainName, requestRate),
+		return []column{plain("requests/s", requestRate, 0, true), against(nginxName, requestRate), against(haproxyName, requestRate), against(plainName, requestRate),
 			plain("CPU µs/request", cpuPerReq, 1, true), plain("p50 µs", p50, 0, false), plain("p99 µs", p99, 0, false), errors}
 	}
 	cols := []column{plain("CPU µs/event", cpuPerEvent, 1, true), against(nginxName, cpuPerEvent), against(plainName, cpuPerEvent)}
 	if w.mode == "stream" {
-		cols = append(cols, added("added p50 µs", p50), added("added p99 µs", p99))
+		cols = append(cols, added("added p50 µs", p50), added("added p99 µs", p99), plain("p99 µs", p99, 0, false))
 	}
 	return append(cols, plain("events/s", eventRate, 0, w.mode == "saturate"), errors)
 }

@@ -17,7 +17,9 @@ type workload struct {
 	rate    float64 // events a second and stream
 	secure  bool    // TLS to the upstream
 	cut     bool
-	only    string // the one contender that it is for, empty for all
+	begins  bool          // what counts is how streams begin
+	warmup  time.Duration // at the least
+	only    string        // the one contender that it is for, empty for all
 }
 
 // workloads are all there are.
@@ -37,7 +39,10 @@ func workloads() []workload {
 	return append(all,
 		workload{name: "short", title: "short requests, 1 KiB of JSON each way, 32 connections", mode: "short", streams: 32},
 		workload{name: "unary", title: "the same as generateContent, which this proxy heals", mode: "unary", streams: 32},
-		workload{name: "idle", title: "idle streams, one event each", mode: "idle", streams: 2000},
+		workload{name: "first", title: "new streams, 64 at a time, of five events at 50/s", mode: "stream", streams: 64, events: 5, rate: 50, begins: true},
+		workload{name: "10000", title: "10 000 streams, an event a second each", mode: "stream", streams: 10000, rate: 1, warmup: 12 * time.Second},
+		workload{name: "idle", title: "2 000 idle streams, one event each", mode: "idle", streams: 2000},
+		workload{name: "idle-10000", title: "10 000 idle streams, one event each", mode: "idle", streams: 10000, warmup: 6 * time.Second},
 		workload{name: "uncut", title: "32 streams at a time, 40 events at 200/s", mode: "stream", streams: 32, events: 40, rate: 200, only: ourName},
 		workload{name: "cut", title: "the same, each cut once at its middle and healed", mode: "stream", streams: 32, events: 40, rate: 200, cut: true, only: ourName},
 	)
@@ -75,6 +80,7 @@ type span struct{ warmup, window time.Duration }
 
 // args are the load generator's for the workload against target.
 func (w *workload) args(target, ca string, s span) []string {
+	s.warmup = max(s.warmup, w.warmup)
 	events := w.events
 	if events == 0 {
 		events = int(w.rate*(s.warmup+s.window).Seconds()) + 100
