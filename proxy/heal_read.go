@@ -51,6 +51,7 @@ func (h *healer) tooLarge() bool { return h.scanner.Held() > maxEvent }
 // attempt, and returns that one's payload.
 func (h *healer) take() (v stream.Verdict, payload []byte) {
 	for {
+		h.takeSame()
 		ev, n, ok := h.scanner.Next(h.in.bytes())
 		h.in.consume(n)
 		if !ok {
@@ -62,6 +63,15 @@ func (h *healer) take() (v stream.Verdict, payload []byte) {
 		if h.cutsHere() {
 			return stream.More, nil
 		}
+	}
+}
+
+// takeSame takes the events that are like the one before them.
+func (h *healer) takeSame() {
+	if h.scanner.BetweenEvents() && h.e.cfg.ChaosCutAfter == 0 {
+		var n int
+		h.out, n = h.splice.TakeSame(h.out, h.in.bytes())
+		h.in.consume(n)
 	}
 }
 

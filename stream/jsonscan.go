@@ -258,16 +258,8 @@ func validEscapes(b []byte) bool {
 			return true
 		}
 		b = b[i:]
-		n := 2
-		switch {
-		case len(b) < n:
-			return false
-		case b[1] == 'u':
-			if _, ok := hex4(b); !ok {
-				return false
-			}
-			n = 6
-		case bytes.IndexByte([]byte(`"\/bfnrt`), b[1]) < 0:
+		n := escapeEnd(b)
+		if n == bad {
 			return false
 		}
 		b = b[n:]

@@ -1,5 +1,7 @@
 package stream
 
+import "bytes"
+
 // maxMold bounds the payloads that a mold is made of, in bytes.
 const maxMold = 1 << 10
 
@@ -91,40 +93,40 @@ func countEnd(b []byte, i int) int {
 // fit tells whether payload fits, and if so where its text is. The counts it
 // names are written to u.
 func (m *mold) fit(payload []byte, u *Usage) (text span, ok bool) {
+	text, end := m.front(payload, u)
+	return text, end == len(payload)
+}
+
+// front is fit for the payload at the front of b, which ends at end, or bad.
+func (m *mold) front(b []byte, u *Usage) (text span, end int) {
 	if len(m.payload) == 0 {
-		return span{}, false
+		return span{}, bad
 	}
-	at, from := 0, 0 // in payload and in the mold
+	at, from := 0, 0 // in b and in the mold
 	for _, h := range m.holes {
 		n := h.from - from
-		if len(payload)-at <= n || string(payload[at:at+n]) != string(m.payload[from:h.from]) {
-			return span{}, false
+		if len(b)-at <= n || string(b[at:at+n]) != string(m.payload[from:h.from]) {
+			return span{}, bad
 		}
 		at, from = at+n, h.to
 		start := at
 		if h.of != holeText {
-			if at = countEnd(payload, start); at == bad {
-				return span{}, false
+			if at = countEnd(b, start); at == bad {
+				return span{}, bad
 			}
-			u.set(h.of, payload[start:at])
+			u.set(h.of, b[start:at])
 			continue
 		}
-		if at = insideEnd(payload, start); at == bad || at == start {
-			return span{}, false
+		if at = insideEnd(b, start); at == bad || at == start {
+			return span{}, bad
 		}
 		text = span{start, at}
 	}
-	return text, text.present() && string(payload[at:]) == string(m.payload[from:])
-}
-
-// insideEnd returns the offset of the quote that ends the string whose inside
-// begins at i, or bad when that cannot be passed on as it is.
-func insideEnd(b []byte, i int) int {
-	end := skipString(b, i-1) - 1
-	if end < i || !isSafe(b[i:end]) || !validEscapes(b[i:end]) {
-		return bad
+	rest := m.payload[from:]
+	if end = at + len(rest); !text.present() || end > len(b) || string(b[at:end]) != string(rest) {
+		return span{}, bad
 	}
-	return end
+	return text, end
 }
 
 // set sets a count to the number that digits make.
@@ -149,17 +151,48 @@ func (u *Usage) set(of holeKind, digits []byte) {
 // before it in its text and its counts only. ok is false when payload is not
 // such an event; nothing has happened then that parsing it would not undo.
 func (s *Splice) deliverSame(dst, payload []byte) (out []byte, ok bool) {
-	a := &s.attempt
-	u := a.usage
+	u := s.attempt.usage
 	text, ok := s.mold.fit(payload, &u)
 	if !ok {
 		return dst, false
 	}
+	s.noteSame(text.of(payload), u)
+	return s.form.appendSafe(dst, payload), true
+}
+
+// noteSame records the text and the usage of such an event.
+func (s *Splice) noteSame(text []byte, u Usage) {
+	a := &s.attempt
 	a.events++
 	if a.usage = u; u.Prompt >= 0 {
 		s.tally.prompt = u.Prompt
 	}
-	s.transcript.reserve(text.to - text.from)
-	s.transcript.set(append(s.transcript.raw, text.of(payload)...))
-	return s.form.appendSafe(dst, payload), true
+	s.transcript.reserve(len(text))
+	s.transcript.set(append(s.transcript.raw, text...))
+}
+
+// TakeSame takes the events at the front of b that come in the form of
+// AppendEvent, and of which each differs from the one before it in its text and
+// its counts only: in the middle of an answer that is nearly all. It does what a
+// Reader and Take would do with them, one by one, but looks at each byte once and
+// copies all of them in one piece. n is how many bytes of b it took. b must begin
+// with an event, see Reader.BetweenEvents; what is left of it is the Reader's.
+func (s *Splice) TakeSame(dst, b []byte) (out []byte, n int) {
+	if s.form.Framing != SSE && s.form.Framing != Document {
+		return dst, 0
+	}
+	for {
+		payload, ok := bytes.CutPrefix(b[n:], dataField)
+		if !ok {
+			break
+		}
+		u := s.attempt.usage
+		text, end := s.mold.front(payload, &u)
+		if end == bad || !bytes.HasPrefix(payload[end:], eventEnd) {
+			break
+		}
+		s.noteSame(text.of(payload), u)
+		n += len(dataField) + end + len(eventEnd)
+	}
+	return append(dst, b[:n]...), n
 }

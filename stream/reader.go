@@ -37,6 +37,13 @@ func (r *Reader) Next(b []byte) (ev Event, n int, ok bool) {
 	return ev, n + used, ok
 }
 
+// BetweenEvents tells that what the next call of Next is given begins with an
+// event of a stream of events, and that nothing of it was looked at yet.
+func (r *Reader) BetweenEvents() bool {
+	s := &r.events
+	return r.known && !r.array && s.seen == 0 && !s.hasData && !s.skipLF && !s.loneCR && s.bare.depth == 0
+}
+
 // Held is Scanner.Held.
 func (r *Reader) Held() int { return r.events.Held() }
 

@@ -27,7 +27,7 @@ func isSafe(payload []byte) bool {
 		return safe
 	}
 	// Slow path.
-	return !bytes.Contains(payload, lineSeps) && !bytes.Contains(payload, paraSeps) && !bytes.Contains(payload, nextLine)
+	return !breaksLines(payload)
 }
 
 // plainBytes tells whether b has no C0 controls, and whether it is ASCII. It
