@@ -48,6 +48,9 @@ func dialAddress(addr netip.AddrPort, until time.Time) (net.Conn, error) {
 		err = raw.Write(try)
 		c.SetWriteDeadline(time.Time{})
 	}
+	if err == nil && (errno == 0 || errno == syscall.EISCONN) && c.toItself() {
+		errno = syscall.ECONNREFUSED
+	}
 	if err == nil && errno != 0 && errno != syscall.EISCONN {
 		err = os.NewSyscallError("connect", errno)
 	}
@@ -89,6 +92,17 @@ func sockaddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
 type fileConn struct {
 	*os.File
 	remote netip.AddrPort
+}
+
+// toItself tells that the kernel has chosen the port that is dialed for this end
+// as well: then the two ends are one (RFC 9293, 3.5, simultaneous open), and
+// nobody listens. Only where both are of this machine can that happen.
+func (c *fileConn) toItself() bool {
+	if !c.remote.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	local, _ := c.LocalAddr().(*net.TCPAddr)
+	return local.Port == int(c.remote.Port()) && local.IP.Equal(net.IP(c.remote.Addr().AsSlice()))
 }
 
 // RemoteAddr is net.Conn's.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,6 +98,33 @@ func TestDialAddressFails(t *testing.T) {
 		return
 	}
 	t.Error("all connections are made")
+}
+
+// A connection whose ends are one is refused, and other loopback is not.
+func TestDialAddressToItself(t *testing.T) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	sa, _ := syscall.Getsockname(fd)
+	in := sa.(*syscall.SockaddrInet4)
+	if err := syscall.Connect(fd, in); err != nil {
+		t.Skipf("the kernel refuses it: %v", err)
+	}
+	at := netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
+	c := &fileConn{File: os.NewFile(uintptr(fd), "tcp"), remote: at}
+	defer c.Close()
+	if !c.toItself() {
+		t.Error("not noticed")
+	}
+	for _, other := range []string{"127.0.0.1:1", "127.0.0.2:" + strconv.Itoa(in.Port), "192.0.2.1:" + strconv.Itoa(in.Port)} {
+		if c.remote = netip.MustParseAddrPort(other); c.toItself() {
+			t.Errorf("%s is taken for it", other)
+		}
+	}
 }
 
 // silentListener returns the address of a socket that listens, and whose queue
