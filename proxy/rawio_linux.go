@@ -125,7 +125,7 @@ func (r *rawIO) tryRead(fd uintptr) bool {
 		r.readBuf = r.space.lend()
 	}
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&r.readBuf[0])), uintptr(len(r.readBuf)))
+		n, errno := receive(fd, r.readBuf)
 		switch errno {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
@@ -135,7 +135,7 @@ func (r *rawIO) tryRead(fd uintptr) bool {
 			}
 			return false
 		default:
-			r.readN, r.readErr = int(n), errno
+			r.readN, r.readErr = n, errno
 			return true
 		}
 	}
