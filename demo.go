@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -29,6 +30,9 @@ const demoAnswer = `The sky is blue because air scatters short waves of light fa
 const demoQuestion = "Why is the sky blue?"
 
 const demoPath = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+
+// demoPace is the time between two events of an answer.
+const demoPace = 10 * time.Millisecond
 
 // demoBreak is one way for an answer to break.
 type demoBreak struct {
@@ -63,7 +67,7 @@ var demoBreaks = []demoBreak{
 // after plays steps after a piece of the answer.
 func after(steps ...upstream.Step) func(string) upstream.Script {
 	return func(piece string) upstream.Script {
-		return append(upstream.Script{upstream.Say(piece, 24, 4*time.Millisecond, "")}, steps...)
+		return append(upstream.Script{upstream.Say(piece, 24, demoPace, "")}, steps...)
 	}
 }
 
@@ -73,7 +77,9 @@ type demonstration struct {
 	out    io.Writer
 	up     *upstream.Upstream
 	proxy  string // host:port
+	page   string // host:port of the admin listener
 	server *proxy.Server
+	admin  *http.Server
 	next   atomic.Int32 // which break comes next, for requests that name none
 	shown  int          // bytes of the answer that were printed
 	show   atomic.Bool  // breaks are printed as they come
@@ -98,7 +104,12 @@ func runDemo(stdout, stderr io.Writer) int {
 		return 1
 	}
 	d.invite()
+	ctx, cancel := context.WithCancel(context.Background())
+	quiet := make(chan struct{})
+	go func() { defer close(quiet); d.traffic(ctx) }()
 	<-signals
+	cancel()
+	<-quiet
 	return 0
 }
 
@@ -116,22 +127,36 @@ func (d *demonstration) start() (err error) {
 	if d.server, err = proxy.New(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:8080")
+	public, err := listenNear("127.0.0.1:8080")
 	if err != nil {
-		// Somebody else has the port; any other is as good.
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return err
-		}
+		return err
 	}
-	d.proxy = l.Addr().String()
-	go d.server.Serve(l)
+	admin, err := listenNear("127.0.0.1:9090")
+	if err != nil {
+		return err
+	}
+	d.proxy, d.page = public.Addr().String(), admin.Addr().String()
+	d.admin = &http.Server{Handler: d.server.Admin(), ReadHeaderTimeout: 10 * time.Second}
+	go d.server.Serve(public)
+	go d.admin.Serve(admin)
 	return nil
+}
+
+// listenNear listens on addr, or on another port when somebody else has it:
+// any is as good.
+func listenNear(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	return l, err
 }
 
 func (d *demonstration) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	d.server.Drain(ctx)
+	d.admin.Close()
 	d.up.Close()
 }
 
@@ -148,7 +173,7 @@ func (d *demonstration) answer(r *upstream.Request) upstream.Script {
 		d.print(len(said), n)
 	}
 	if n == len(demoBreaks) {
-		return upstream.Script{upstream.Say(repeat+rest, 24, 4*time.Millisecond, "STOP")}
+		return upstream.Script{upstream.Say(repeat+rest, 24, demoPace, "STOP")}
 	}
 	return demoBreaks[n].steps(repeat + pieceOf(rest, n))
 }
@@ -181,7 +206,7 @@ func (d *demonstration) oneBreak(r *upstream.Request, name, repeat, rest string)
 			}
 		}
 	}
-	return upstream.Script{upstream.Say(repeat+rest, 24, 0, "STOP")}
+	return upstream.Script{upstream.Say(repeat+rest, 24, demoPace, "STOP")}
 }
 
 // print shows what the client has got when attempt n begins, and what broke

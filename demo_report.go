@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +45,9 @@ func (g *got) String() string {
 	return fmt.Sprintf("%d %%, and no error at all", share)
 }
 
-// fetch asks the question at host, like any client would.
-func fetch(host, breakName string) (g got) {
+// fetch asks the question at host, like any client would. Of the attempts of a
+// run the first breaks as breakName says, the others come to their end.
+func fetch(host, breakName, run string) (g got) {
 	body := fmt.Sprintf(`{"contents":[{"role":"user","parts":[{"text":%q}]}]}`, demoQuestion)
 	req, err := http.NewRequest("POST", "http://"+host+demoPath, strings.NewReader(body))
 	if err != nil {
@@ -53,7 +56,7 @@ func fetch(host, breakName string) (g got) {
 	req.Header.Set("Content-Type", "application/json")
 	if breakName != "" {
 		req.Header.Set("X-Demo-Break", breakName)
-		req.Header.Set("X-Demo-Run", host+" "+breakName)
+		req.Header.Set("X-Demo-Run", run)
 	}
 	// A little patience, in place of the minutes that clients wait in silence.
 	client := http.Client{Timeout: demoPatience, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -108,7 +111,7 @@ func (d *demonstration) oneRequest() bool {
 	fmt.Fprintf(d.out, "An upstream on %s breaks every answer, the proxy on %s heals it.\nNo key, no network.\n\n", d.up.Addr(), d.proxy)
 	fmt.Fprintf(d.out, "One request, %d breaks, one answer. What the client gets, and what happened to the upstream:\n\n", len(demoBreaks))
 	d.show.Store(true)
-	g := fetch(d.proxy, "")
+	g := fetch(d.proxy, "", "")
 	d.show.Store(false)
 	d.segment(demoAnswer[d.shown:], "✓ STOP")
 	fmt.Fprintf(d.out, "\nThe client saw one stream: %s, %d of %d characters, %d finish, after %d upstream requests.\n\n",
@@ -124,8 +127,8 @@ func (d *demonstration) table() bool {
 	without, through := make([]got, len(demoBreaks)), make([]got, len(demoBreaks))
 	var wg sync.WaitGroup
 	for i, b := range demoBreaks {
-		wg.Go(func() { without[i] = fetch(d.up.Addr(), b.what) })
-		wg.Go(func() { through[i] = fetch(d.proxy, b.what) })
+		wg.Go(func() { without[i] = fetch(d.up.Addr(), b.what, "without "+b.what) })
+		wg.Go(func() { through[i] = fetch(d.proxy, b.what, "through "+b.what) })
 	}
 	wg.Wait()
 	all := true
@@ -145,6 +148,30 @@ Try it: every request is broken %d times before it comes to its end.
     -H "Content-Type: application/json" \
     -d '{"contents":[{"parts":[{"text":"%s"}]}]}'
 
+Watch it: http://%s/ shows what happens. Meanwhile three more questions
+a second are asked, and each answer is broken, so that there is something to see.
+
 Serving until Ctrl-C.
-`, len(demoBreaks), d.proxy, demoPath, demoQuestion)
+`, len(demoBreaks), d.proxy, demoPath, demoQuestion, d.page)
+}
+
+// traffic asks three questions a second, each answer of which breaks in the next
+// of all ways, until ctx ends.
+func (d *demonstration) traffic(ctx context.Context) {
+	t := time.NewTicker(time.Second / 3)
+	defer t.Stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		wg.Go(func() {
+			run := strconv.Itoa(n)
+			fetch(d.proxy, demoBreaks[n%len(demoBreaks)].what, run)
+			d.broken.Delete(run)
+		})
+	}
 }
