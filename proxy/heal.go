@@ -322,7 +322,9 @@ func (h *healer) finish() {
 	e := h.e
 	defer e.finish()
 	defer e.s.recovered("close", nil)
-	e.record.healed = h.phase == phaseComplete && h.ledger.Attempts > 1
+	if h.phase == phaseComplete && h.ledger.Attempts > 1 {
+		e.record.healed, e.record.text = true, h.splice.Transcript().Len()
+	}
 	e.record.wasted = h.splice.Wasted() + h.dropped()
 	h.traceUsage()
 	h.release()

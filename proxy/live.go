@@ -14,8 +14,10 @@ const (
 	liveTick = time.Second
 	// livePoints is how many are kept: ten minutes.
 	livePoints = 600
-	// liveWindow is what percentiles are taken over, in points.
-	liveWindow = 60
+	// liveWindow is what the percentiles of the last minute are taken over, in
+	// points, and liveSmooth those that are plotted: at a few requests a second,
+	// one second alone has too little in it.
+	liveWindow, liveSmooth = 60, 10
 	// liveKeys bounds the keys of a group that the page shows.
 	liveKeys = 50
 )
@@ -96,7 +98,7 @@ func (s *Server) samplePoint(now time.Time) {
 	}
 	l.last, l.lastAt = ever, now
 	if n := len(l.history); n > 0 {
-		p.Added = percentiles(sums.added, l.history[n-1].added)
+		p.Added = percentiles(sums.added, l.history[max(0, n-liveSmooth)].added)
 	}
 	if l.history = append(l.history, sums); len(l.history) > liveWindow {
 		l.history = slices.Delete(l.history, 0, 1)

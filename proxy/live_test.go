@@ -45,6 +45,7 @@ type watched struct {
 			Group    string
 			Attempts int
 			Bytes    int64
+			Text     int
 			Causes   []string
 			Seams    []struct {
 				Cause   string
@@ -152,6 +153,9 @@ func TestLive(t *testing.T) {
 	h := d.Streams[0]
 	if h.Group != "default" || h.Attempts != 2 || h.Bytes == 0 || len(h.Causes) != 1 || len(h.Seams) != 1 {
 		t.Fatalf("%+v", h)
+	}
+	if h.Text <= h.Seams[0].At || h.Text > int(h.Bytes) {
+		t.Errorf("%d bytes of text, cut at %d, of %d in all", h.Text, h.Seams[0].At, h.Bytes)
 	}
 	if m := h.Seams[0]; m.Cause != "cut" || m.At != len(first) || m.Joined == "" {
 		t.Errorf("%+v", m)

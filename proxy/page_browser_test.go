@@ -1,14 +1,9 @@
 package proxy_test
 
 import (
-	"context"
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -16,125 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"gemini-resilient-proxy/bench/upstream"
 	"gemini-resilient-proxy/proxy"
 )
-
-// browser is a headless Chromium with one page, spoken to over its debugging
-// protocol (https://chromedevtools.github.io/devtools-protocol/).
-type browser struct {
-	t    *testing.T
-	ctx  context.Context
-	conn *websocket.Conn
-	last int
-	said []string // what the page complained of
-	from []string // what it loaded
-}
-
-func openBrowser(t *testing.T, url string) *browser {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed: the page is not opened")
-	}
-	home, err := os.MkdirTemp("", "browser")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	cmd := exec.CommandContext(ctx, path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--user-data-dir="+home, "--remote-debugging-port=0", "about:blank")
-	cmd.Env = append(os.Environ(), "HOME="+home)
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		cmd.Wait()
-		os.RemoveAll(home)
-	})
-	var port string
-	if !eventually(func() bool {
-		b, err := os.ReadFile(filepath.Join(home, "DevToolsActivePort"))
-		port, _, _ = strings.Cut(string(b), "\n")
-		return err == nil && port != ""
-	}) {
-		t.Skip("chromium does not run here")
-	}
-	resp, err := http.Get("http://127.0.0.1:" + port + "/json/list")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var pages []struct{ Type, WebSocketDebuggerURL string }
-	if err := json.NewDecoder(resp.Body).Decode(&pages); err != nil {
-		t.Fatal(err)
-	}
-	b := &browser{t: t, ctx: ctx}
-	for _, p := range pages {
-		if p.Type == "page" {
-			if b.conn, _, err = websocket.Dial(ctx, p.WebSocketDebuggerURL, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if b.conn == nil {
-		t.Fatalf("no page in %v", pages)
-	}
-	b.conn.SetReadLimit(64 << 20)
-	b.do("Log.enable", nil)
-	b.do("Runtime.enable", nil)
-	b.do("Network.enable", nil)
-	b.do("Page.navigate", map[string]any{"url": url})
-	return b
-}
-
-// do sends a command and returns its result.
-func (b *browser) do(method string, params any) (result struct {
-	Data   string
-	Result struct{ Value any }
-}) {
-	b.t.Helper()
-	b.last++
-	msg, _ := json.Marshal(map[string]any{"id": b.last, "method": method, "params": params})
-	if err := b.conn.Write(b.ctx, websocket.MessageText, msg); err != nil {
-		b.t.Fatal(err)
-	}
-	for {
-		_, raw, err := b.conn.Read(b.ctx)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		var got struct {
-			ID     int
-			Method string
-			Result json.RawMessage
-			Params struct{ Request struct{ URL string } }
-		}
-		if err := json.Unmarshal(raw, &got); err != nil {
-			b.t.Fatal(err)
-		}
-		if got.Method == "Log.entryAdded" || got.Method == "Runtime.exceptionThrown" {
-			b.said = append(b.said, string(raw))
-		}
-		if got.Method == "Network.requestWillBeSent" {
-			b.from = append(b.from, got.Params.Request.URL)
-		}
-		if got.ID == b.last {
-			json.Unmarshal(got.Result, &result)
-			return result
-		}
-	}
-}
-
-// eval returns the value of an expression as text.
-func (b *browser) eval(expression string) string {
-	b.t.Helper()
-	return fmt.Sprint(b.do("Runtime.evaluate", map[string]any{"expression": expression}).Result.Value)
-}
 
 // shoot makes a picture in the folder that PAGE_SHOTS names.
 func (b *browser) shoot(name string, width, height int, scheme string) {
@@ -194,12 +73,17 @@ const faintText = `(() => {
 	return texts < 30 ? 'only ' + texts + ' texts' : [...faint].join('; ');
 })()`
 
-// press presses a key.
-func (b *browser) press(key string, code int, text string) {
+// keepsItsPlace: what has the focus keeps it while its figures change.
+func (b *browser) keepsItsPlace() {
 	b.t.Helper()
-	for _, kind := range []string{"keyDown", "keyUp"} {
-		b.do("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text})
-		text = ""
+	const figures = "document.querySelector('#groups').textContent"
+	b.eval("document.querySelector('#groups .scroll').focus()")
+	before := b.eval(figures)
+	if !eventually(func() bool { return b.eval(figures) != before }) {
+		b.t.Errorf("the groups stay as they are: %s", before)
+	}
+	if at := b.eval("document.activeElement.className"); at != "scroll" {
+		b.t.Errorf("the focus went to %q", at)
 	}
 }
 
@@ -260,13 +144,17 @@ func TestPageInBrowser(t *testing.T) {
 	shows("healed", `^[1-9]\d*$`)
 	shows("interruptions", `^[1-9]\d*$`)
 	shows("events", `^[1-9]\d*$`)
-	shows("first50", `^[\d.]+$`)
-	shows("added99", `^[\d.]+$`)
+	shows("first50", `^[\d.]+ (µs|ms|s)$`)
+	shows("added99", `^[\d.]+ (µs|ms|s)$`)
 	shows("causes", `^cut\d`)
-	shows("groups", `g \(default\).*admitted.*env:KEYS#1parked.*gemini-2.5-flash until .*`)
+	shows("groups", `g \(default, \d+ retries left\).*admitted.*env:KEYS#1parked.*gemini-2.5-flash until .*`)
 	shows("streams", "cut at .*, joined ")
 	if n := b.eval("document.querySelectorAll('canvas').length"); n != "4" {
 		t.Errorf("%s plots", n)
+	}
+	// An answer is drawn: its beginning, the cut, and what the continuation brought.
+	if parts := b.eval(`[...document.querySelector('#streams .strip').children].map((e) => e.offsetWidth > 0 ? e.tagName : 'nothing').join()`); parts != "SPAN,I,SPAN" {
+		t.Errorf("an answer is drawn as %q", parts)
 	}
 	// One place is announced, and it says nothing new while all is well.
 	if n := b.eval("document.querySelectorAll('[aria-live],[role=status],[role=alert]').length"); n != "1" {
@@ -283,8 +171,24 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	b.press("Enter", 13, "\r")
 	shows("pause", "^Go on$")
+	shows("link", "^paused$")
 	b.press("Enter", 13, "\r")
 	shows("pause", "^Pause$")
+	shows("link", "^live$")
+	// To a plot, whose figures are read one by one, and which says them in words.
+	b.press("Tab", 9, "")
+	if said := b.eval("document.activeElement.ariaLabel"); !regexp.MustCompile(`^Streams open over the last ten minutes: open \d+, at most [1-9]$`).MatchString(said) {
+		t.Errorf("the third to have the focus says %q", said)
+	}
+	b.press("Home", 36, "")
+	if at := b.eval("plots.map((p) => p.u.cursor.idx).join()"); at != "0,0,0,0" {
+		t.Errorf("the plots show the points %s", at)
+	}
+	b.press("Escape", 27, "")
+	if !eventually(func() bool { return b.eval("plots.every((p) => p.u.cursor.left < 0)") == "true" }) {
+		t.Error("the plots do not go back to the newest point")
+	}
+	b.keepsItsPlace()
 	b.shoot("wide", 1280, 1300, "light")
 	b.shoot("dark", 1280, 1300, "dark")
 	b.shoot("phone", 390, 2400, "light")

@@ -28,6 +28,7 @@ type healedNote struct {
 	Group    string     `json:"group"`
 	Attempts int        `json:"attempts"`
 	Bytes    int64      `json:"bytes"`
+	Text     int        `json:"text,omitempty"` // bytes of text of the whole answer, 0 where they are not counted
 	Seconds  float64    `json:"seconds"`
 	Causes   []string   `json:"causes"` // of the attempts, in order
 	Seams    []seamNote `json:"seams,omitempty"`
@@ -43,7 +44,7 @@ type recent struct {
 // add remembers the answer of e, which was healed.
 func (l *recent) add(e *exchange) {
 	r := &e.record
-	note := healedNote{At: time.Now(), Attempts: r.attempts, Bytes: r.bytes, Seconds: time.Since(e.started).Seconds()}
+	note := healedNote{At: time.Now(), Attempts: r.attempts, Bytes: r.bytes, Text: r.text, Seconds: time.Since(e.started).Seconds()}
 	if e.group != nil {
 		note.Group = e.group.Name
 	}

@@ -33,6 +33,7 @@ type record struct {
 	verdicts []routing.Outcome // of the attempts, the first maxVerdicts
 	bytes    int64             // of the body, written to the client
 	toFirst  time.Duration     // from the request to the first byte of the answer
+	text     int               // bytes of text of a healed answer, where they are known
 	seams    []seamNote        // where the answer was cut, the first maxSeams
 	cuts     int               // how many there were
 	healed   bool
