@@ -127,6 +127,7 @@ func (d *demonstration) start() (err error) {
 	if d.server, err = proxy.New(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
+	d.server.ShowVersion(buildVersion())
 	public, err := listenNear("127.0.0.1:8080")
 	if err != nil {
 		return err

@@ -56,6 +56,7 @@ func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
 	if p.server, err = proxy.New(cfg, log); err != nil {
 		return err
 	}
+	p.server.ShowVersion(buildVersion())
 	if p.before != nil {
 		p.server.UseSessionKeys(p.before.keys)
 	}

@@ -205,6 +205,7 @@ func TestKeySources(t *testing.T) {
 	f("env:K", "#1=abc #2=def", "K", "abc\ndef\n")
 	f("env:K", "env:K: holds no key", "K", "\n# x\n")
 	f("env:K", "#1=a env:K#2: is the same key as env:K#1", "K", "a\na")
+	f("env:K", "env:K#1: holds a comma, which has no place in a key; keys stand one a line", "K", "a,b")
 	f("env:K", "#1=a env:K#2: holds a character that has no place in a key, or is too long", "K", "a\nb c")
 	file := write("keys", "\ufeffone\r\n\r\ntwo")
 	f("file:"+file, "#1=one #3=two")

@@ -104,6 +104,8 @@ func readKeys(sources []string, getenv func(string) (string, bool)) (keys []rout
 			}
 			name := fmt.Sprintf("%s#%d", source, line)
 			switch other, twice := first[key]; {
+			case strings.Contains(key, ","):
+				errs = append(errs, fmt.Errorf("%s: holds a comma, which has no place in a key; keys stand one a line", name))
 			case !validKey(key):
 				errs = append(errs, fmt.Errorf("%s: holds a character that has no place in a key, or is too long", name))
 			case twice:

@@ -37,6 +37,7 @@ type livePoint struct {
 // liveDetail is what the page shows beside the plots. Counts are since the
 // process began.
 type liveDetail struct {
+	Version       string             `json:"version,omitempty"` // of the program
 	Healed        int64              `json:"healed"`
 	GaveUp        int64              `json:"gave_up"`
 	Interruptions int64              `json:"interruptions"`
@@ -118,7 +119,8 @@ func (s *Server) samplePoint(now time.Time) {
 func (s *Server) liveMessage(all bool) liveMessage {
 	m, l := s.metrics, &s.live
 	d := liveDetail{
-		Healed: m.healedEver.Load(), GaveUp: m.gaveUpEver.Load(), Interruptions: m.brokenEver.Load(),
+		Version: s.version,
+		Healed:  m.healedEver.Load(), GaveUp: m.gaveUpEver.Load(), Interruptions: m.brokenEver.Load(),
 		Causes: sums(m.interruptions, "cause"), Reasons: sums(m.gaveUp, "reason"),
 		Groups: s.groupsView(), Streams: s.recent.list(),
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -180,7 +181,7 @@ func (m *metrics) prime(groups []string) {
 		m.keysParked.WithLabelValues(g)
 		m.fallbacks.WithLabelValues(g)
 		m.callEnds.WithLabelValues(g)
-		for _, reason := range []string{routing.ReasonFailures, routing.ReasonAttempts, routing.ReasonRetryAfter, routing.ReasonDeadline, routing.ReasonBudget} {
+		for _, reason := range gaveUpReasons {
 			m.gaveUp.WithLabelValues(g, reason)
 		}
 		for _, o := range routing.Outcomes() {
@@ -189,6 +190,21 @@ func (m *metrics) prime(groups []string) {
 			}
 		}
 	}
+}
+
+// showVersion says what runs. It is called once.
+func (m *metrics) showVersion(version string) {
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
+		Help: "1, with the version of the program and that of Go which it was built with."}, []string{"version", "goversion"})
+	info.WithLabelValues(version, runtime.Version()).Set(1)
+	m.registry.MustRegister(info)
+}
+
+// gaveUpReasons are the reasons for which answers are given up; they are
+// explained in docs/healing.md.
+var gaveUpReasons = []string{
+	routing.ReasonFailures, routing.ReasonAttempts, routing.ReasonRetryAfter, routing.ReasonDeadline, routing.ReasonBudget,
+	"parked", "transcript_full", "refused", "broken", "diverged", "call", "not_text", "constrained", "no_contents", "not_stored", "no_event_id", "drain",
 }
 
 // refusedReasons are the reasons of refusals that enter gives.

@@ -48,6 +48,7 @@ func families(t *testing.T) []family {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.ShowVersion("1")
 	kinds := map[string]string{}
 	gathered, err := s.metrics.registry.Gather()
 	if err != nil {
@@ -118,7 +119,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 			t.Errorf("%s: the help is no sentence: %q", f.name, f.help)
 		}
 		for _, l := range f.labels {
-			if !slices.Contains([]string{"group", "kind", "code", "cause", "reason", "client"}, l) {
+			if !slices.Contains([]string{"group", "kind", "code", "cause", "reason", "client", "version", "goversion"}, l) {
 				t.Errorf("%s: the label %s is unknown here; what comes from a request must not be one", f.name, l)
 			}
 		}
@@ -151,9 +152,10 @@ func TestMetricsPage(t *testing.T) {
 		"| `kind` of a seam | %s |\n"+
 		"| `code` | class of the status: %s |\n"+
 		"| `cause` | how an attempt ended: %s |\n"+
-		"| `reason` | of a refusal: %s; why an answer was given up: the log's `gave_up` |\n"+
-		"| `client` | the name that the settings give to a token |\n",
-		quoted(kindNames[:]), quoted(seamKinds()), quoted(codeClasses[:]), quoted(causes()), quoted(refusedReasons))
+		"| `reason` | of a refusal: %s; why an answer was [given up](healing.md#giving-up): %s; why lines of the log were left out: %s; why spans were dropped: %s |\n"+
+		"| `client` | the name that the settings give to a token |\n"+
+		"| `version`, `goversion` | as `-version` says it, and of Go |\n",
+		quoted(kindNames[:]), quoted(seamKinds()), quoted(codeClasses[:]), quoted(causes()), quoted(refusedReasons), quoted(gaveUpReasons), quoted(leftNames[:]), quoted(dropNames[:]))
 	got, err := os.ReadFile(metricsPage)
 	if err == nil && bytes.Equal(got, want.Bytes()) {
 		return
@@ -163,6 +165,28 @@ func TestMetricsPage(t *testing.T) {
 	}
 	if err := os.WriteFile(metricsPage, want.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestGaveUpReasonsAreExplained: those that the metric has from the start are
+// those of the page, no more and no fewer.
+func TestGaveUpReasonsAreExplained(t *testing.T) {
+	page, err := os.ReadFile("../docs/healing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| `gave_up` | |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var explained []string
+	for row := range strings.Lines(table) {
+		first := strings.Split(row, "|")[1]
+		for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(first, -1) {
+			explained = append(explained, m[1])
+		}
+	}
+	slices.Sort(explained)
+	if known := slices.Sorted(slices.Values(gaveUpReasons)); !slices.Equal(explained, known) {
+		t.Errorf("docs/healing.md explains %v, the code has %v", explained, known)
 	}
 }
 

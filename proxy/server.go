@@ -24,6 +24,7 @@ const clientIdle = 120 * time.Second
 // Server is the proxy. New makes one, Serve runs it, Drain ends it.
 type Server struct {
 	cfg     Config // as it was at the start: listeners, timeouts of clients
+	version string // of the program, for people
 	state   atomic.Pointer[state]
 	gate    *routing.Gate
 	memory  routing.Watermark
@@ -99,6 +100,13 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	go s.sampleLive()
 	go s.share.run(s.stop)
 	return s, nil
+}
+
+// ShowVersion has metrics and the live page name the version of the program. It
+// is called once, before Serve.
+func (s *Server) ShowVersion(version string) {
+	s.version = version
+	s.metrics.showVersion(version)
 }
 
 // ownPaths is what the paths begin with that the proxy answers itself.

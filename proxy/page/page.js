@@ -261,6 +261,7 @@ function streams(list) {
 
 function show(m) {
 	const p = points[points.length - 1], d = m.detail;
+	text('version', d.version || '');
 	text('open', number(p && p.open));
 	text('events', number(p && p.events));
 	text('requests', number(p && p.requests));
