@@ -1,9 +1,11 @@
 package stream
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func retryable(code int) bool { return code == 408 || code == 429 || code >= 500 }
@@ -239,6 +241,25 @@ func TestParseInteraction(t *testing.T) {
 	f(`{"stream":true`, false, false)
 	f(`[{"stream":true}]`, false, false)
 	f(``, false, false)
+}
+
+// FuzzParseInteraction reads requests as encoding/json does, names with the case
+// of their letters. Of a name that comes twice the last one counts.
+func FuzzParseInteraction(f *testing.F) {
+	for _, body := range []string{`{"model":"m","input":"x","stream":true}`, ` {"str\u0065am" : true , "store":false} `, `{"stream":true,"stream":null}`, `{"input":[{"store":false}],"store":tru`, `[{}]`} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := ParseInteraction(body)
+		var members map[string]json.RawMessage
+		if !utf8.Valid(body) || json.Unmarshal(body, &members) != nil || members == nil {
+			return
+		}
+		stream, stored := string(members["stream"]) == "true", string(members["store"]) != "false"
+		if r.Stream != stream || r.Stored != stored {
+			t.Errorf("%q: %+v, encoding/json says %v %v", body, r, stream, stored)
+		}
+	})
 }
 
 func TestAppendInteractionFailure(t *testing.T) {
