@@ -44,7 +44,7 @@ FUZZTIME ?= 60s
 fuzz:
 	@grep -rhoE 'func Fuzz[A-Za-z0-9]+' --include='*_test.go' stream routing proxy | sort -u | while read -r _ name; do \
 		dir=$$(grep -rlE "func $$name\b" --include='*_test.go' stream routing proxy | head -n 1 | xargs dirname); \
-		echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; \
+		echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./$$dir || exit 1; \
 	done
 
 demo:
