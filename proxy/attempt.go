@@ -84,11 +84,15 @@ func (a *attempt) connect(fresh bool) (err error) {
 // tells that nothing is to follow: the response is read next.
 func (a *attempt) send(whole bool) error {
 	e, conn := a.e, a.link.conn
-	a.mem = getBuffer()
+	const together, headSize = 16 << 10, 1 << 10
+	body := a.plan.body
+	if len(body) <= together {
+		a.mem = getHeld(headSize + len(body))
+	} else {
+		a.mem = getHeld(headSize)
+	}
 	b := e.appendHead(a.mem.B[:0], &a.plan)
 	a.sent = time.Now()
-	const together = 16 << 10
-	body := a.plan.body
 	if len(body) <= together {
 		b = append(b, body...)
 		body = nil
@@ -163,7 +167,7 @@ func (a *attempt) forget() { a.e, a.plan = nil, plan{} }
 // free gives back the memory for what is sent and what came with the head.
 func (a *attempt) free() {
 	if a.mem != nil {
-		putBuffer(a.mem)
+		putHeld(a.mem)
 		a.mem = nil
 	}
 }

@@ -44,8 +44,9 @@ func (h *healer) prepare() bool {
 	} else {
 		prompt, x.Anchored = h.prompt()
 	}
+	h.makeRoom(h.splice.Transcript().Len() + len(prompt))
 	var err error
-	h.continuation, err = h.request.AppendContinuation(h.continuation[:0],
+	h.continuation.B, err = h.request.AppendContinuation(h.continuation.B,
 		h.splice.Transcript().Raw(), prompt, h.splice.Spent())
 	switch {
 	case errors.Is(err, stream.ErrBudgetSpent):
@@ -59,6 +60,14 @@ func (h *healer) prepare() bool {
 	return true
 }
 
+// makeRoom empties the body of a continuation, with room for n bytes more than
+// the client's own body has.
+func (h *healer) makeRoom(n int) {
+	const turns = 512 // what stands around them
+	putHeld(h.continuation)
+	h.continuation = getHeld(len(h.body.B) + n + turns)
+}
+
 // resume prepares an attempt that goes on from the API's own checkpoint: the
 // newest that was delivered, or the one that the request itself brought.
 func (h *healer) resume() bool {
@@ -67,9 +76,11 @@ func (h *healer) resume() bool {
 	case h.noResume:
 		return false
 	case token != nil:
-		h.continuation = h.request.AppendResume(h.continuation[:0], token)
+		h.makeRoom(len(token))
+		h.continuation.B = h.request.AppendResume(h.continuation.B, token)
 	case h.request.Token:
-		h.continuation = append(h.continuation[:0], h.body.B...)
+		h.makeRoom(0)
+		h.continuation.B = append(h.continuation.B, h.body.B...)
 	default:
 		return false
 	}

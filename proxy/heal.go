@@ -59,7 +59,7 @@ type healing struct {
 	body         *buffer        // the client's request, without key
 	request      stream.Request // what body says
 	readable     bool           // body is JSON that a continuation can be made of
-	continuation []byte         // the body of a continuation
+	continuation *buffer        // the body of a continuation, nil before the first
 	foreign      []byte         // a body without another upstream's signatures
 	continuing   bool           // the attempt is one
 	prefilled    bool           // it ends with the model's own words
@@ -334,18 +334,15 @@ func (h *healer) finish() {
 func (h *healer) release() {
 	h.countAll(&h.e.s.metrics.events)
 	h.attempt.close()
-	putBuffer(h.body)
+	putHeld(h.body)
+	putHeld(h.continuation)
 	h.in.reset()
 	h.dropFrame()
 	h.splice.Release()
-	cont := h.continuation[:0]
-	if cap(cont) > maxPooled {
-		cont = nil
-	}
 	h.attempt.forget()
 	if h.one != nil {
 		h.one.recycle()
 	}
-	h.healing = healing{continuation: cont}
+	h.healing = healing{}
 	healers.Put(h)
 }

@@ -260,7 +260,7 @@ func (r *resumer) finish() {
 // release gives back everything but the exchange.
 func (r *resumer) release() {
 	r.attempt.close()
-	putBuffer(r.body)
+	putHeld(r.body)
 	r.in.reset()
 	r.dropFrame()
 }

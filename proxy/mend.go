@@ -37,7 +37,7 @@ func (h *healer) plan() bool {
 
 	body := h.body.B
 	if h.continuing {
-		body = h.continuation
+		body = h.continuation.B
 	}
 	if e.lease.group != e.group {
 		body = h.forFallback(body)

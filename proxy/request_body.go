@@ -218,7 +218,7 @@ func (e *exchange) holdBody(ctx *fasthttp.RequestCtx) *buffer {
 		e.reader = e.s.readers.of(body)
 	}
 	limit := int64(e.st.maxBody)
-	buf := getBuffer()
+	buf := getHeld(min(length, wholeBody))
 	more, err := false, errTooLarge
 	if int64(length) <= limit {
 		if buf.B, more, err = e.readBody(buf.B, body, length, limit); err == nil && more {
@@ -232,6 +232,6 @@ func (e *exchange) holdBody(ctx *fasthttp.RequestCtx) *buffer {
 	} else {
 		return buf
 	}
-	putBuffer(buf)
+	putHeld(buf)
 	return nil
 }

@@ -74,6 +74,10 @@ func (a *attempt) received(br *bufio.Reader) error {
 		return err
 	}
 	// What was sent is not needed any more once something has come.
+	if len(early) > cap(a.mem.B) {
+		putHeld(a.mem)
+		a.mem = getHeld(len(early))
+	}
 	a.mem.B = append(a.mem.B[:0], early...)
 	if a.e.trace != nil {
 		a.e.trace.answered(a.head.StatusCode())

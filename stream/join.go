@@ -23,6 +23,7 @@ type join struct {
 	raw   []byte // their texts, joined, as the insides of JSON strings
 	plain []byte // what raw stands for, without half a character at its end
 	whole []byte // the text delivered, for m and sw
+	lent  []byte // of the transcript's memory, where whole lies
 }
 
 // joining is what is forgotten between two attempts.
@@ -41,8 +42,9 @@ type joining struct {
 }
 
 // maxKept is the capacity in bytes above which a buffer is not kept for the
-// next answer.
-const maxKept = 256 << 10
+// next answer, and maxJoin that of those which a continuation alone needs, where
+// there is a Memory: an answer that is never interrupted must not hold them.
+const maxKept, maxJoin = 256 << 10, 16 << 10
 
 func (j *join) reset() {
 	if cap(j.whole)+cap(j.sw.want)+cap(j.queue) > maxKept {
@@ -52,6 +54,29 @@ func (j *join) reset() {
 	j.stops.stops = nil
 	j.release()
 	j.whole = j.whole[:0]
+}
+
+// takeWhole makes room for n bytes of the text delivered, in m if there is one.
+func (j *join) takeWhole(m Memory, n int) {
+	j.releaseWhole(m)
+	if m != nil {
+		j.lent = m.Get(n)
+		j.whole = j.lent
+	}
+}
+
+// releaseWhole gives the memory of the text delivered back, and drops what is
+// as large. None of it is used until the next continuation, which begins anew.
+func (j *join) releaseWhole(m Memory) {
+	if j.lent == nil {
+		return
+	}
+	m.Put(j.lent)
+	j.lent, j.whole = nil, nil
+	j.m.delivered, j.m.blank, j.m.anchor = nil, nil, nil
+	if cap(j.sw.want) > maxJoin {
+		j.sw.want = nil
+	}
 }
 
 // limits tells that delivered text may have to end before the attempt does.
@@ -89,6 +114,7 @@ type Expect struct {
 // the text delivered so far.
 func (s *Splice) Continue(x Expect) {
 	j := &s.join
+	j.takeWhole(s.transcript.memory, s.transcript.Len())
 	j.whole = s.appendWhole(j.whole[:0])
 	j.base = len(j.whole)
 	j.text = !x.Resumed

@@ -13,10 +13,14 @@ type Memory interface {
 // UseMemory makes m the memory of the texts of all answers from the next Reset
 // on.
 func (s *Splice) UseMemory(m Memory) {
+	s.join.releaseWhole(s.transcript.memory)
 	s.transcript.release()
 	s.transcript.memory = m
 }
 
 // Release gives the memory of the text back before the Splice is put aside. It
 // must be Reset before it is used again.
-func (s *Splice) Release() { s.transcript.release() }
+func (s *Splice) Release() {
+	s.join.releaseWhole(s.transcript.memory)
+	s.transcript.release()
+}

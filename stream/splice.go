@@ -72,6 +72,7 @@ func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 	}
 	s.tally.reset()
 	s.transcript.Reset(maxTranscript)
+	s.join.releaseWhole(s.transcript.memory)
 	s.join.reset()
 	s.openAI.reset()
 	s.mold.forget()
@@ -92,6 +93,7 @@ func (s *Splice) NextAttempt() {
 	if a.delivered&Text != 0 {
 		s.spent += s.attemptTokens()
 	}
+	s.join.releaseWhole(s.transcript.memory)
 	s.join.reset()
 	s.mold.forget()
 	s.chunk.openAI.thinking = false
