@@ -46,7 +46,8 @@ type joining struct {
 // there is a Memory: an answer that is never interrupted must not hold them.
 const maxKept, maxJoin = 256 << 10, 16 << 10
 
-func (j *join) reset() {
+func (j *join) reset(m Memory) {
+	j.releaseWhole(m)
 	if cap(j.whole)+cap(j.sw.want)+cap(j.queue) > maxKept {
 		*j = join{}
 	}

@@ -72,8 +72,7 @@ func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 	}
 	s.tally.reset()
 	s.transcript.Reset(maxTranscript)
-	s.join.releaseWhole(s.transcript.memory)
-	s.join.reset()
+	s.join.reset(s.transcript.memory)
 	s.openAI.reset()
 	s.mold.forget()
 	s.drafts.reset()
@@ -93,8 +92,7 @@ func (s *Splice) NextAttempt() {
 	if a.delivered&Text != 0 {
 		s.spent += s.attemptTokens()
 	}
-	s.join.releaseWhole(s.transcript.memory)
-	s.join.reset()
+	s.join.reset(s.transcript.memory)
 	s.mold.forget()
 	s.chunk.openAI.thinking = false
 	*a = attemptState{

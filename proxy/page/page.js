@@ -72,6 +72,7 @@ const drawings = [
 		[['p50', '--green', []], ['p95', '--amber', [6, 3]], ['p99', '--red', [2, 3]]][i].concat((p) => p.added ? p.added[i] : null))],
 ];
 
+const seconds = [1, 5, 10, 15, 30, 60, 120, 180, 300];
 const wholes = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6];
 
 function data(series) {
@@ -116,7 +117,7 @@ function draw() {
 			width: Math.max(200, box.clientWidth), height: 190, padding: [10, 28, 0, 0],
 			cursor: {y: false, drag: {x: false, y: false}, sync: {key: 'page'}},
 			scales: {x: {range: latest}, y: {range: (_, min, max) => [0, max > 0 ? max * 1.1 : 1]}},
-			axes: [{...axis, space: 80, size: 30, values: (_, at) => at.map((t) => (t % 60 ? second : minute).format(t * 1000))},
+			axes: [{...axis, space: 80, size: 30, incrs: seconds, values: (_, at) => at.map((t) => (t % 60 ? second : minute).format(t * 1000))},
 				{...axis, size: 60, values: (_, at) => at.map(format), ...(format === number ? {incrs: wholes} : {})}],
 			series: [{label: 'time', value: (_, t) => t == null ? '–' : second.format(t * 1000)}, ...series.map(([label, c, dash]) =>
 				({label, stroke: color(c), dash, width: 2, fill: series.length > 1 ? undefined : color(c) + '26', points: {show: false, filter: alone, size: 4, fill: color(c)}, value: (_, n) => format(n)}))],
