@@ -81,8 +81,8 @@ type demonstration struct {
 	server *proxy.Server
 	admin  *http.Server
 	next   atomic.Int32 // which break comes next, for requests that name none
+	played int          // how many breaks the request that is shown has had
 	shown  int          // bytes of the answer that were printed
-	show   atomic.Bool  // breaks are printed as they come
 	broken sync.Map     // the runs of the table whose break was played
 }
 
@@ -169,9 +169,13 @@ func (d *demonstration) answer(r *upstream.Request) upstream.Script {
 	if name := r.Header.Get("X-Demo-Break"); name != "" {
 		return d.oneBreak(r, name, repeat, rest)
 	}
-	n := int(d.next.Add(1)-1) % (len(demoBreaks) + 1)
-	if d.show.Load() {
+	var n int
+	if r.Header.Get("X-Demo-Show") != "" {
+		n = min(d.played, len(demoBreaks))
+		d.played++
 		d.print(len(said), n)
+	} else {
+		n = int(d.next.Add(1)-1) % (len(demoBreaks) + 1)
 	}
 	if n == len(demoBreaks) {
 		return upstream.Script{upstream.Say(repeat+rest, 24, demoPace, "STOP")}

@@ -46,7 +46,8 @@ func (g *got) String() string {
 }
 
 // fetch asks the question at host, like any client would. Of the attempts of a
-// run the first breaks as breakName says, the others come to their end.
+// run the first breaks as breakName says, the others come to their end. Without
+// a name it is the request that is shown.
 func fetch(host, breakName, run string) (g got) {
 	body := fmt.Sprintf(`{"contents":[{"role":"user","parts":[{"text":%q}]}]}`, demoQuestion)
 	req, err := http.NewRequest("POST", "http://"+host+demoPath, strings.NewReader(body))
@@ -57,6 +58,8 @@ func fetch(host, breakName, run string) (g got) {
 	if breakName != "" {
 		req.Header.Set("X-Demo-Break", breakName)
 		req.Header.Set("X-Demo-Run", run)
+	} else {
+		req.Header.Set("X-Demo-Show", "yes")
 	}
 	// A little patience, in place of the minutes that clients wait in silence.
 	client := http.Client{Timeout: demoPatience, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -110,12 +113,10 @@ func (g *got) event(payload string) {
 func (d *demonstration) oneRequest() bool {
 	fmt.Fprintf(d.out, "An upstream on %s breaks every answer, the proxy on %s heals it.\nNo key, no network.\n\n", d.up.Addr(), d.proxy)
 	fmt.Fprintf(d.out, "One request, %d breaks, one answer. What the client gets, and what happened to the upstream:\n\n", len(demoBreaks))
-	d.show.Store(true)
 	g := fetch(d.proxy, "", "")
-	d.show.Store(false)
 	d.segment(demoAnswer[d.shown:], "✓ STOP")
 	fmt.Fprintf(d.out, "\nThe client saw one stream: %s, %d of %d characters, %d finish, after %d upstream requests.\n\n",
-		g.String(), len(g.text), len(demoAnswer), len(g.finish), d.up.Count())
+		g.String(), len(g.text), len(demoAnswer), len(g.finish), d.played)
 	return g.whole()
 }
 
