@@ -144,9 +144,11 @@ func (s *Server) WatchFiles(file string) {
 		}
 		now := s.stamp(file)
 		if now != loaded && now == last {
-			// A mistake is said by Reload, once for each version of the file.
+			// A mistake is said by Reload, once for each version of the file. What
+			// counts as loaded is what stood there before it was read: a change that
+			// comes meanwhile is the next one. Where the files themselves are others
+			// now, all is loaded once more.
 			_ = s.Reload()
-			now = s.stamp(file)
 			loaded = now
 		}
 		last = now
