@@ -25,10 +25,12 @@ import (
 //  2. The new one accepts connections, beside the old one, and says "ready".
 //  3. The old one makes it the main process of the service, says "go", accepts
 //     nothing more, and comes to its end when its last connection has.
-//  4. The new one speaks for the service from "go" on. When it is itself told to
-//     stop it stays until the old one is gone: a service manager that saw its
-//     main process leave would end the other. That one then closes idle
-//     connections, too, and so does the one before it, if that is still there.
+//  4. The new one speaks for the service from "go" on. It loads its settings
+//     again first, since they may have changed since it read them, and does
+//     only now what signals asked it for. When it is itself told to stop it
+//     stays until the old one is gone: a service manager that saw its main
+//     process leave would end the other. That one then closes idle connections,
+//     too, and so does the one before it, if that is still there.
 //
 // A new process that ends before it is ready changes nothing. One that comes too
 // late is told "no".

@@ -35,13 +35,7 @@ func crowdAt(t *testing.T, addr string) *clients { return startClients(t, addr, 
 // startClients starts them, each on a connection of its own but every n-th, which
 // keeps its; 0: all have their own.
 func startClients(t *testing.T, addr string, n int) *clients {
-	network := "tcp"
-	if strings.HasPrefix(addr, "/") {
-		network = "unix"
-	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, addr)
-	}
+	dial := dialer(addr)
 	c := &clients{t: t, stop: make(chan struct{}),
 		kept:  &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 100}},
 		fresh: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}},
@@ -64,6 +58,18 @@ func startClients(t *testing.T, addr string, n int) *clients {
 		}
 	})
 	return c
+}
+
+// dialer connects to addr, host:port or the path of a Unix socket, whatever is
+// asked for.
+func dialer(addr string) func(context.Context, string, string) (net.Conn, error) {
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
 }
 
 // one asks for the story, or for something that is relayed.

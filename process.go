@@ -28,6 +28,7 @@ type process struct {
 
 	stop, reload, upgrade chan os.Signal
 	failed                chan error
+	leads                 chan struct{} // closed when it speaks for the service, see announce
 	stopping              chan struct{} // closed when it begins to end
 }
 
@@ -40,7 +41,8 @@ const stopMargin = 15 * time.Second
 
 // serve runs the proxy until SIGTERM or SIGINT and drains it then.
 func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
-	p := &process{cfg: cfg, log: log, pidFile: pidFile, manager: newManager(log), stopping: make(chan struct{})}
+	p := &process{cfg: cfg, log: log, pidFile: pidFile, manager: newManager(log),
+		leads: make(chan struct{}), stopping: make(chan struct{})}
 	// Registered first: a signal that comes early must not be lost.
 	p.listenToSignals()
 	var err error
@@ -126,16 +128,20 @@ func (p *process) begin() error {
 // announce tells the service manager that the program is ready, now or as soon
 // as it has taken over from another process.
 func (p *process) announce(ctx context.Context) {
-	speak := func() {
-		var t today
-		p.manager.ready(t.status(p.server, time.Now()))
-		p.manager.attend(ctx, p.server)
-	}
 	if p.before == nil {
-		go speak()
+		close(p.leads)
+		go func() {
+			p.manager.ready(p.status())
+			p.manager.attend(ctx, p.server)
+		}()
 		return
 	}
 	p.manager.silent.Store(true)
+	if len(p.stop) > 0 {
+		// Told to stop before anybody relies on it: instead of "ready" the old
+		// process sees the end, and goes on.
+		p.before.hurry()
+	}
 	go func() {
 		if !p.before.takeOver() {
 			return
@@ -145,17 +151,34 @@ func (p *process) announce(ctx context.Context) {
 			p.log.Error("the file of -pid-file names another process", "error", err.Error())
 		}
 		p.manager.silent.Store(false)
-		speak()
+		// What was changed since this process read its settings, the old one
+		// may have taken over for itself alone; and who waits for a reload that
+		// it did not come to any more is answered.
+		p.loadAgain()
+		close(p.leads)
+		p.manager.attend(ctx, p.server)
 	}()
 }
 
+// status is what the service manager shows at the start and after a reload.
+func (p *process) status() string {
+	var t today
+	return t.status(p.server, time.Now())
+}
+
 // attend does what signals ask for until the program is to end. It returns the
-// process that has taken over, nil when the program was told to stop.
+// process that has taken over, nil when the program was told to stop. Reloads
+// and handovers wait until the program has taken over itself: the manager would
+// hear of neither.
 func (p *process) attend() (*successor, error) {
 	handed := make(chan *successor)
 	upgrading := false
+	var reload, upgrade chan os.Signal
+	leads := p.leads
 	for {
 		select {
+		case <-leads:
+			leads, reload, upgrade = nil, p.reload, p.upgrade
 		case err := <-p.failed:
 			return nil, err
 		case got := <-p.stop:
@@ -169,9 +192,9 @@ func (p *process) attend() (*successor, error) {
 			}
 			p.log.Info("draining", "signal", got.String(), "requests", p.server.Running(), "timeout", p.cfg.DrainTimeout)
 			return nil, nil
-		case <-p.reload:
+		case <-reload:
 			p.loadAgain()
-		case <-p.upgrade:
+		case <-upgrade:
 			if upgrading {
 				p.log.Warn("a new process is being started already")
 				continue
@@ -190,8 +213,7 @@ func (p *process) attend() (*successor, error) {
 func (p *process) loadAgain() {
 	p.manager.reloading()
 	_ = p.server.Reload()
-	var t today
-	p.manager.ready(t.status(p.server, time.Now()))
+	p.manager.ready(p.status())
 }
 
 // handOver starts a new process and returns it when it is ready, nil when it

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,8 @@ type unit struct {
 	env    []string
 	files  []*os.File
 	names  []string
-	public []string // addresses
+	extra  []*os.File // what the program inherits besides the sockets
+	public []string   // addresses
 	admin  string
 	notes  chan string // closed by nobody
 
@@ -92,7 +94,7 @@ func (u *unit) start(path, before string) *exec.Cmd {
 	cmd := program(u.t, append(u.env, "LISTEN_FDS="+strconv.Itoa(len(u.files)), "LISTEN_FDNAMES="+strings.Join(u.names, ":")))
 	// LISTEN_PID is the identity that the shell keeps when it becomes the program.
 	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", before + `LISTEN_PID=$$ exec "$0"`, path}
-	cmd.ExtraFiles = u.files
+	cmd.ExtraFiles = slices.Concat(u.files, u.extra)
 	r, w, err := os.Pipe()
 	if err != nil {
 		u.t.Fatal(err)
@@ -185,11 +187,12 @@ func (u *unit) repeats(want string, n int) {
 	}
 }
 
+// get asks addr, host:port or the path of a Unix socket.
 func (u *unit) get(addr, path string) (int, string) {
 	u.t.Helper()
 	// A connection that is kept would keep a process that retires.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	resp, err := client.Get("http://" + addr + path)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer(addr)}, Timeout: patience}
+	resp, err := client.Get("http://proxy" + path)
 	if err != nil {
 		u.t.Fatalf("%v\n%s", err, u.tail())
 	}
