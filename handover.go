@@ -21,10 +21,11 @@ import (
 //  1. The old process starts the new one with its listening sockets (as systemd
 //     would, sd_listen_fds(3)) and three pipes, whose descriptors are in
 //     HANDOVER_FDS. One holds the keys of TLS sessions, so that clients resume
-//     them with the new process.
+//     them with the new process. It becomes a child of the service manager.
 //  2. The new one accepts connections, beside the old one, and says "ready".
-//  3. The old one makes it the main process of the service, says "go", accepts
-//     nothing more, and comes to its end when its last connection has.
+//  3. The old one makes it the main process of the service, says "go" and how
+//     much it healed today, accepts nothing more, and comes to its end when its
+//     last connection has.
 //  4. The new one speaks for the service from "go" on. It loads its settings
 //     again first, since they may have changed since it read them, and does
 //     only now what signals asked it for. When it is itself told to stop it
@@ -46,7 +47,7 @@ const killAfter = 5 * time.Second
 
 const (
 	sayReady = "ready\n"
-	sayGo    = "go\n"
+	sayGo    = "go %s %d\n" // how many answers were healed on a day
 	sayNo    = "no\n"
 )
 
@@ -66,10 +67,10 @@ func findSelf() string {
 
 // successor is a new process that is to take over.
 type successor struct {
-	cmd    *exec.Cmd
-	ready  *os.File
-	goOn   *os.File
-	exited chan error // has one value when it has ended
+	cmd   *exec.Cmd
+	pidfd int // on Linux
+	ready *os.File
+	goOn  *os.File
 }
 
 // startSuccessor starts the program's file with the same arguments and with
@@ -85,7 +86,7 @@ func startSuccessor(s *sockets, keys []byte) (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &successor{exited: make(chan error, 1)}
+	n := &successor{}
 	var readyW, goR, keysR *os.File
 	if n.ready, readyW, err = os.Pipe(); err != nil {
 		return nil, err
@@ -109,11 +110,10 @@ func startSuccessor(s *sockets, keys []byte) (*successor, error) {
 	n.cmd.Env = append(ownEnv(),
 		"LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"),
 		fmt.Sprintf("%s=%d,%d,%d", handoverEnv, firstExtra+len(names), firstExtra+len(names)+1, firstExtra+len(names)+2))
-	if err := n.cmd.Start(); err != nil {
+	if err := n.start(); err != nil {
 		n.close()
 		return nil, err
 	}
-	go func() { n.exited <- n.cmd.Wait() }()
 	return n, nil
 }
 
@@ -177,17 +177,15 @@ func (n *successor) await(stop <-chan struct{}) error {
 	n.cmd.Process.Signal(syscall.SIGTERM)
 	kill := time.AfterFunc(killAfter, func() { n.cmd.Process.Kill() })
 	defer kill.Stop()
-	if exit := <-n.exited; err == io.EOF {
-		if err = exit; err == nil {
-			err = errors.New("it ended")
-		}
+	if err == io.EOF {
+		err = errors.New("it ended before it was ready")
 	}
-	return err
+	return errors.Join(err, n.awaitExit())
 }
 
-// proceed tells the new process that it is the one. The pipe stays open until
-// this process ends.
-func (n *successor) proceed() { io.WriteString(n.goOn, sayGo) }
+// proceed tells the new process that it is the one, and how many answers were
+// healed today. The pipe stays open until this process ends.
+func (n *successor) proceed(day string, healed int64) { fmt.Fprintf(n.goOn, sayGo, day, healed) }
 
 // awaitHurry returns when the new process is told to stop, or has ended.
 func (n *successor) awaitHurry() { io.Copy(io.Discard, n.ready) }
@@ -198,6 +196,10 @@ type predecessor struct {
 	from  *bufio.Reader
 	gone  chan struct{} // closed when it has ended
 	keys  []byte        // of TLS sessions
+
+	// What it had healed on its last day, as it said when it handed over.
+	day    string
+	healed int64
 }
 
 // findPredecessor returns who started this process to take over, nil when
@@ -245,6 +247,7 @@ func (p *predecessor) takeOver() bool {
 		io.Copy(io.Discard, p.from)
 		close(p.gone)
 	}()
+	fmt.Sscanf(said, sayGo, &p.day, &p.healed)
 	return said != sayNo
 }
 

@@ -223,12 +223,18 @@ func TestBrokenBinary(t *testing.T) {
 			t.Errorf("readyz: %d", status)
 		}
 	}
-	fails(script("exit 3"), "exit status 3")
+	fails(script("echo wrong >&2; exit 3"), "wrong")
 	fails(script("exit 0"), "it ended")
 	fails(func(to string) error { return os.WriteFile(to, nil, 0o600) }, "permission denied")
 	fails(script(`MAX_ATTEMPTS=many exec "`+os.Args[0]+`"`), "MAX_ATTEMPTS")
 	install(link)
 	pid := u.upgrade(cmd.Process.Pid)
+	// A manager waits for its own children alone.
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, state, _ := strings.Cut(string(b), ") ")
+	if fields := strings.Fields(state); err != nil || len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
+		t.Errorf("the new process is not a child of the manager, %d: %q %v", os.Getpid(), b, err)
+	}
 	u.ends(cmd, 0)
 	if status, _ := u.get(u.public[1], "/v1/x"); status != 200 {
 		t.Error(status)

@@ -18,7 +18,7 @@ import (
 // TestTakeOver: the new process is the one when the old one says so, or is gone,
 // and is not when the old one goes on.
 func TestTakeOver(t *testing.T) {
-	for said, want := range map[string]bool{sayGo: true, sayNo: false, "": true} {
+	for said, want := range map[string]bool{"go 2026-03-01 7\n": true, sayNo: false, "": true} {
 		readyR, readyW, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -26,6 +26,9 @@ func TestTakeOver(t *testing.T) {
 		p := &predecessor{ready: readyW, from: bufio.NewReader(strings.NewReader(said)), gone: make(chan struct{})}
 		if got := p.takeOver(); got != want {
 			t.Errorf("after %q: %v, want %v", said, got, want)
+		}
+		if told := strings.HasPrefix(said, "go"); told != (p.day == "2026-03-01" && p.healed == 7) {
+			t.Errorf("after %q: %d healed on %q", said, p.healed, p.day)
 		}
 		p.hurry()
 		if line, err := io.ReadAll(readyR); string(line) != sayReady || err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gemini-resilient-proxy/bench/upstream"
 )
@@ -46,18 +48,18 @@ func TestSignalsBeforeTakeOver(t *testing.T) {
 			t.Errorf("status %d before it is the one", status)
 		}
 	}
-	io.WriteString(goW, sayGo)
+	fmt.Fprintf(goW, sayGo, time.Now().Format(time.DateOnly), 7)
 	if note := <-u.notes; !strings.HasPrefix(note, "RELOADING=1\nMONOTONIC_USEC=") {
 		t.Errorf("the manager is told %q first", note)
 	}
-	if note := <-u.notes; !strings.HasPrefix(note, "READY=1\n") {
+	if note := <-u.notes; note != "READY=1\nSTATUS=0 streams open, 7 healed today" {
 		t.Errorf("the manager is told %q then", note)
 	}
 	if _, body := u.get(u.admin, "/groups"); !strings.Contains(body, "more") {
 		t.Errorf("the settings are those of before:\n%s", body)
 	}
 	pid, _ := strconv.Atoi(mainPID.FindStringSubmatch(u.told("MAINPID="))[1])
-	u.told("\nREADY=1\n")
+	u.told("\nREADY=1\n", "7 healed today")
 	if log := u.logged(); strings.Index(log, "starting a new process") < strings.Index(log, "took over") {
 		t.Errorf("it hands over what it does not have:\n%s", log)
 	}

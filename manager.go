@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,10 @@ type manager struct {
 	silent   atomic.Bool   // another process speaks for the service
 	watchdog time.Duration // within which it wants to hear that all is well, 0: it does not
 	log      *slog.Logger
+
+	mu    sync.Mutex // guards what follows
+	today today
+	shown string // the status that it was told last
 }
 
 // statusTick is how often the status is brought up to date.
@@ -42,7 +47,37 @@ func (m *manager) tell(lines ...string) {
 	}
 }
 
-func (m *manager) ready(status string) { m.tell(daemon.SdNotifyReady, "STATUS="+status) }
+// ready says that s serves, or serves as it was told by a reload.
+func (m *manager) ready(s *proxy.Server) {
+	status, _ := m.status(s)
+	m.tell(daemon.SdNotifyReady, "STATUS="+status)
+}
+
+// status returns what is to be shown of s, and whether that is new.
+func (m *manager) status(s *proxy.Server) (status string, isNew bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	status = fmt.Sprintf("%d streams open, %d healed today", s.Running(), m.today.count(s.Healed(), time.Now()))
+	isNew = status != m.shown
+	m.shown = status
+	return status, isNew
+}
+
+// healedToday returns how many answers were healed today, and the day.
+func (m *manager) healedToday(s *proxy.Server) (day string, healed int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	healed = m.today.count(s.Healed(), time.Now())
+	return m.today.day, healed
+}
+
+// goesOn says what another process, whose place this one takes, had healed on a
+// day.
+func (m *manager) goesOn(day string, healed int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.today = today{day: day, before: -healed}
+}
 
 // stopping says that the program ends, within so much time, which may be more
 // than the unit allows (TimeoutStopSec= in systemd.service(5)).
@@ -72,13 +107,9 @@ func (m *manager) attend(ctx context.Context, s *proxy.Server) {
 	}
 	t := time.NewTicker(statusTick)
 	defer t.Stop()
-	var today today
-	last := ""
 	for {
-		status := today.status(s, time.Now())
-		if status != last {
+		if status, isNew := m.status(s); isNew {
 			m.tell("STATUS=" + status)
-			last = status
 		}
 		select {
 		case <-ctx.Done():
@@ -120,13 +151,8 @@ func (m *manager) feed(ctx context.Context, s *proxy.Server) {
 // today counts what was healed since midnight, or since the program began.
 type today struct {
 	day    string
-	before int64 // healed by then
+	before int64 // healed by then; less than 0 is what another process healed today
 	healed int64
-}
-
-// status is what the manager shows of s.
-func (t *today) status(s *proxy.Server, now time.Time) string {
-	return fmt.Sprintf("%d streams open, %d healed today", s.Running(), t.count(s.Healed(), now))
 }
 
 // count returns how much of healed, which only grows, belongs to the day of now.

@@ -131,7 +131,7 @@ func (p *process) announce(ctx context.Context) {
 	if p.before == nil {
 		close(p.leads)
 		go func() {
-			p.manager.ready(p.status())
+			p.manager.ready(p.server)
 			p.manager.attend(ctx, p.server)
 		}()
 		return
@@ -146,6 +146,7 @@ func (p *process) announce(ctx context.Context) {
 		if !p.before.takeOver() {
 			return
 		}
+		p.manager.goesOn(p.before.day, p.before.healed)
 		p.log.Info("took over", "pid", os.Getpid())
 		if err := writePID(p.pidFile); err != nil {
 			p.log.Error("the file of -pid-file names another process", "error", err.Error())
@@ -158,12 +159,6 @@ func (p *process) announce(ctx context.Context) {
 		close(p.leads)
 		p.manager.attend(ctx, p.server)
 	}()
-}
-
-// status is what the service manager shows at the start and after a reload.
-func (p *process) status() string {
-	var t today
-	return t.status(p.server, time.Now())
 }
 
 // attend does what signals ask for until the program is to end. It returns the
@@ -213,7 +208,7 @@ func (p *process) attend() (*successor, error) {
 func (p *process) loadAgain() {
 	p.manager.reloading()
 	_ = p.server.Reload()
-	p.manager.ready(p.status())
+	p.manager.ready(p.server)
 }
 
 // handOver starts a new process and returns it when it is ready, nil when it
@@ -236,7 +231,7 @@ func (p *process) handOver() *successor {
 func (p *process) retire(next *successor) {
 	p.sockets.leave()
 	p.manager.handOver(next.cmd.Process.Pid)
-	next.proceed()
+	next.proceed(p.manager.healedToday(p.server))
 	p.log.Info("handed over", "to", next.cmd.Process.Pid, "requests", p.server.Running(), "timeout", p.cfg.DrainTimeout)
 	p.closeAdmin()
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
