@@ -69,7 +69,9 @@ dist:
 	deploy/dist.sh
 
 # Two builds of the commit give the same bytes, and the package does its work on
-# a system that has nothing else.
+# systems that have nothing else: one whose systemd does not know
+# Type=notify-reload yet, and one whose systemd does.
+SUITES ?= bookworm trixie
 dist-check:
 	deploy/dist.sh -prove
-	deploy/test-package.sh
+	set -e; for suite in $(SUITES); do deploy/test-package.sh $$suite; deploy/test-systemd.sh $$suite; done

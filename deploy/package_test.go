@@ -150,6 +150,16 @@ func TestUnitsAreGood(t *testing.T) {
 		}
 		args = append(args, filepath.Join(dir, name))
 	}
+	dropin, err := os.ReadFile("systemd-before-253.conf")
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, unit+".d"), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, unit+".d", "systemd-before-253.conf"), dropin, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := exec.Command(tool, args...).CombinedOutput()
 	if strings.Contains(string(out), "unrecognized option") {
 		t.Skip("systemd-analyze is too old")

@@ -5,27 +5,12 @@
 #
 #   deploy/dist.sh && deploy/test-package.sh [SUITE]
 #
-# It needs root, debootstrap and the way to Debian's packages. The system is
-# kept, as a .tar, in the user's cache, and is made again when that is a week old.
+# It needs root, debootstrap and the way to Debian's packages. What systemd makes
+# of it is tried by test-systemd.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH=$PATH:/usr/sbin:/sbin
-name=gemini-resilient-proxy
-suite=${1:-$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")}
+. deploy/system.sh
 
-for tool in debootstrap chroot dpkg-deb curl; do
-	command -v $tool >/dev/null || { echo "skipped: $tool is not installed"; exit 0; }
-done
-[ "$(id -u)" = 0 ] || { echo "skipped: only root can make a system"; exit 0; }
-debs=(dist/${name}_*_"$(dpkg --print-architecture)".deb)
-deb=${debs[0]}
-[ -f "$deb" ] || { echo "no package in dist/; run deploy/dist.sh" >&2; exit 1; }
-
-say() { printf '== %s\n' "$*"; }
-fail() { echo "FAILED: $*" >&2; exit 1; }
-
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/$name
-base=$cache/$suite-2.tar # of another name when --include changes
 work=$(mktemp -d)
 root=$work/root
 pid=
@@ -34,16 +19,7 @@ leave() {
 	rm -rf --one-file-system "$work"
 }
 trap leave EXIT
-mkdir -p "$root" "$cache"
-if [ -z "$(find "$base" -mtime -7 2>/dev/null)" ]; then
-	say "debootstrap $suite"
-	debootstrap --variant=minbase --include=ca-certificates,procps,systemd "$suite" "$work/base" >"$work/log" || { tail "$work/log"; fail debootstrap; }
-	tar -C "$work/base" -cf "$base.part" . && mv "$base.part" "$base"
-	rm -rf --one-file-system "$work/base"
-fi
-tar -C "$root" -xf "$base"
-cp "$deb" "$root/root/new.deb"
-inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"; }
+make_system
 
 say "install"
 inside dpkg --install /root/new.deb >"$work/log" 2>&1 || { cat "$work/log"; fail "dpkg --install"; }
