@@ -1,4 +1,4 @@
-package deploy
+package front
 
 import (
 	"bufio"
@@ -23,6 +23,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
 	"gemini-resilient-proxy/bench/upstream"
 	"gemini-resilient-proxy/proxy"
 )
@@ -39,6 +42,8 @@ type front struct {
 	up     *upstream.Upstream
 	client *http.Client
 	base   string
+	at     string // host:port
+	pool   *x509.CertPool
 }
 
 // certificate writes a certificate of frontName and its key, and both together.
@@ -92,7 +97,7 @@ func newFront(t *testing.T, tool, file string, args func(conf, dir string) []str
 	os.Chmod(dir, 0o755)
 	pool := certificate(t, dir)
 	at := free(t)
-	text, err := os.ReadFile("front/" + file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +114,7 @@ func newFront(t *testing.T, tool, file string, args func(conf, dir string) []str
 		t.Fatal(err)
 	}
 	f.run(path, args(conf, dir), dir, at)
-	f.base = "https://" + frontName
+	f.base, f.at, f.pool = "https://"+frontName, at, pool
 	f.client = &http.Client{Timeout: patience, Transport: &http.Transport{
 		ForceAttemptHTTP2: true,
 		TLSClientConfig:   &tls.Config{RootCAs: pool, ServerName: frontName},
@@ -209,8 +214,54 @@ func (f *front) stream(ctx context.Context) (*http.Response, func() string) {
 	}
 }
 
+// overQUIC asks over HTTP/3 from now on.
+func (f *front) overQUIC() {
+	t := &http3.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: f.pool, ServerName: frontName},
+		Dial: func(ctx context.Context, _ string, tlsConf *tls.Config, conf *quic.Config) (*quic.Conn, error) {
+			return quic.DialAddr(ctx, f.at, tlsConf, conf)
+		},
+	}
+	f.t.Cleanup(func() { t.Close() })
+	f.client = &http.Client{Timeout: patience, Transport: t}
+}
+
+// offers tells whether HTTP/3 is offered to those who come by HTTP/2.
+func (f *front) offers() {
+	f.t.Helper()
+	resp, err := f.client.Get(f.base + "/healthz")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if !strings.Contains(resp.Header.Get("Alt-Svc"), "h3=") {
+		f.t.Errorf("HTTP/3 is not offered: %q", resp.Header)
+	}
+}
+
+// builtWith tells whether what a program says of itself has a word in it.
+func builtWith(tool, flag, word string) bool {
+	out, err := exec.Command(tool, flag).CombinedOutput()
+	return err == nil && strings.Contains(string(out), word)
+}
+
+// triesBoth tries HTTP/2, and HTTP/3 where the program was built with it, each
+// with a server of its own. start takes edits of the configuration.
+func triesBoth(t *testing.T, quic bool, start func(edits ...string) *front) {
+	start().tries(2)
+	t.Run("HTTP3", func(t *testing.T) {
+		if !quic {
+			t.Skip("the program was built without QUIC")
+		}
+		f := start("# HTTP/3: ", "")
+		f.offers()
+		f.overQUIC()
+		f.tries(3)
+	})
+}
+
 // tries asks for what a front must not spoil.
-func (f *front) tries() {
+func (f *front) tries(version int) {
 	t := f.t
 	// Each event arrives before the next is sent, and a break is healed.
 	release := make(chan struct{})
@@ -218,7 +269,7 @@ func (f *front) tries() {
 		upstream.Script{upstream.Text("one "), upstream.Hold(release), upstream.Text("two "), upstream.Hold(release), upstream.Reset()},
 		upstream.Script{upstream.TextFinish("three", "STOP")}))
 	resp, next := f.stream(context.Background())
-	if resp.ProtoMajor != 2 || resp.StatusCode != 200 {
+	if resp.ProtoMajor != version || resp.StatusCode != 200 {
 		t.Errorf("%s, status %d", resp.Proto, resp.StatusCode)
 	}
 	for _, text := range []string{"one ", "two "} {
@@ -259,27 +310,25 @@ func (f *front) tries() {
 }
 
 func TestNginxInFront(t *testing.T) {
-	newFront(t, "nginx", "nginx.conf", func(conf, dir string) []string {
-		return []string{"-c", conf, "-p", dir, "-g", "daemon off; pid " + dir + "/pid; error_log stderr;"}
-	}, "listen 443", "listen ADDR", "http {\n", "http {\n\taccess_log off;\n", "65536", "512").tries()
+	triesBoth(t, builtWith("nginx", "-V", "http_v3_module"), func(edits ...string) *front {
+		return newFront(t, "nginx", "nginx.conf", func(conf, dir string) []string {
+			return []string{"-c", conf, "-p", dir, "-g", "daemon off; pid " + dir + "/pid; error_log stderr;"}
+		}, append(edits, "listen 443", "listen ADDR", "http {\n", "http {\n\taccess_log off;\n", "65536", "512")...)
+	})
 }
 
 func TestHAProxyInFront(t *testing.T) {
-	newFront(t, "haproxy", "haproxy.cfg", func(conf, _ string) []string { return []string{"-db", "-f", conf} },
-		"bind :443", "bind ADDR", "maxconn 65536", "maxconn 512").tries()
+	triesBoth(t, builtWith("haproxy", "-vv", "+QUIC"), func(edits ...string) *front {
+		return newFront(t, "haproxy", "haproxy.cfg", func(conf, _ string) []string { return []string{"-db", "-f", conf} },
+			append(edits, "bind :443", "bind ADDR", "quic4@:443", "quic4@ADDR", "maxconn 65536", "maxconn 512")...)
+	})
 }
 
+// Caddy speaks HTTP/3 as it is.
 func TestCaddyInFront(t *testing.T) {
-	f := newFront(t, "caddy", "Caddyfile", func(conf, _ string) []string {
-		return []string{"run", "--config", conf, "--adapter", "caddyfile"}
-	}, "admin off\n", "admin off\n\tauto_https disable_redirects\n\thttps_port PORT\n\tdefault_bind 127.0.0.1\n")
-	f.tries()
-	resp, err := f.client.Get(f.base + "/healthz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if !strings.Contains(resp.Header.Get("Alt-Svc"), "h3=") {
-		t.Errorf("HTTP/3 is not offered: %q", resp.Header)
-	}
+	triesBoth(t, true, func(...string) *front {
+		return newFront(t, "caddy", "Caddyfile", func(conf, _ string) []string {
+			return []string{"run", "--config", conf, "--adapter", "caddyfile"}
+		}, "admin off\n", "admin off\n\tauto_https disable_redirects\n\thttps_port PORT\n\tdefault_bind 127.0.0.1\n")
+	})
 }
