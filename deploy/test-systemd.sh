@@ -110,7 +110,7 @@ handed_over || fail "it was not restarted"
 wait $short || { cat "$work/short"; log | tail -n 20; fail "the load"; }
 for of in short long; do
 	grep -q '"errors": *0\b' "$work/$of" || { cat "$work/$of"; log | tail -n 20; fail "requests were lost"; }
-	echo "$of: $(tr -d ' \n' <"$work/$of" | grep -o '"completed":[0-9]*\|"errors":[0-9]*' | tr '\n' ' ')"
+	echo "$of: $(grep -o '"streams":[0-9]*\|"errors":[0-9]*' "$work/$of" | tr '\n' ' ')"
 done
 
 say "a new version that fails beside an old one with streams"
