@@ -2,10 +2,12 @@ package routing
 
 import "time"
 
-// defaultPark is how long a key is parked by a 429 that names no time, and
-// maxPark bounds the time that it names.
+// defaultPark is how long a key is parked by a 429 that names no time; minPark
+// and maxPark bound the time that it names. A key that were not parked at all
+// would be used again at once.
 const (
 	defaultPark = 10 * time.Second
+	minPark     = 100 * time.Millisecond
 	maxPark     = 24 * time.Hour
 )
 
@@ -13,6 +15,9 @@ const (
 type Refusal struct {
 	// Status is the HTTP status, or the code of an error in a stream.
 	Status int
+	// Elsewhere says that the answer is about something that the request names,
+	// such as a file of somebody else.
+	Elsewhere bool
 	// InvalidKey says that the error's reason is API_KEY_INVALID.
 	InvalidKey bool
 	// Spent says that the quota is one per day, or 0: waiting for a while
@@ -42,6 +47,8 @@ const (
 // (https://ai.google.dev/gemini-api/docs/rate-limits).
 func (r *Refusal) Fate(now time.Time, pacific *time.Location) (fate KeyFate, until time.Time) {
 	switch {
+	case r.Status == 403 && r.Elsewhere:
+		return KeyStays, time.Time{}
 	case r.Status == 401, r.Status == 403, r.InvalidKey:
 		return KeyEjected, time.Time{}
 	case r.Status != 429:
@@ -49,7 +56,7 @@ func (r *Refusal) Fate(now time.Time, pacific *time.Location) (fate KeyFate, unt
 	case r.Spent:
 		return KeyParked, NextMidnight(now, pacific)
 	case r.HasTold:
-		return KeyParked, now.Add(min(max(0, r.Told), maxPark))
+		return KeyParked, now.Add(min(max(minPark, r.Told), maxPark))
 	}
 	return KeyParked, now.Add(defaultPark)
 }

@@ -68,8 +68,11 @@ func TestKeyFates(t *testing.T) {
 	}
 	f(Refusal{Status: 429}, KeyParked, 10*time.Second)
 	f(Refusal{Status: 429, Told: 48 * time.Second, HasTold: true}, KeyParked, 48*time.Second)
-	f(Refusal{Status: 429, HasTold: true}, KeyParked, 0)
-	f(Refusal{Status: 429, Told: -time.Second, HasTold: true}, KeyParked, 0)
+	f(Refusal{Status: 403, Elsewhere: true}, KeyStays, 0)
+	// Never for no time at all: the key would be used again at once.
+	f(Refusal{Status: 429, HasTold: true}, KeyParked, 100*time.Millisecond)
+	f(Refusal{Status: 429, Told: -time.Second, HasTold: true}, KeyParked, 100*time.Millisecond)
+	f(Refusal{Status: 429, Told: 300 * time.Millisecond, HasTold: true}, KeyParked, 300*time.Millisecond)
 	f(Refusal{Status: 429, Told: maxTold, HasTold: true}, KeyParked, 24*time.Hour)
 	// Noon UTC is five in the morning there.
 	f(Refusal{Status: 429, Spent: true, Told: time.Second, HasTold: true}, KeyParked, 19*time.Hour)

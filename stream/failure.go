@@ -20,9 +20,14 @@ type Failure struct {
 	HasDelay bool
 	// Reason is the google.rpc.ErrorInfo reason, such as API_KEY_INVALID.
 	Reason string
-	// Spent tells that a google.rpc.QuotaFailure is about a quota per day, or
-	// one of 0: waiting for a while brings nothing.
+	// Spent tells that a google.rpc.QuotaFailure, or the metadata of an
+	// ErrorInfo, is about a quota per day, or one of 0: waiting for a while
+	// brings nothing.
 	Spent bool
+	// Elsewhere tells that the caller may not use what the request names: a
+	// file, a cached content or a model that belongs to somebody else, or is not
+	// there. It says nothing against the caller's key.
+	Elsewhere bool
 }
 
 // codes are the HTTP status codes of google.rpc.Code names
@@ -71,11 +76,22 @@ func ParseFailure(body []byte) (f Failure, ok bool) {
 			f.Delay, f.HasDelay = retryDelay(d.Get("retryDelay"))
 		case "google.rpc.ErrorInfo":
 			f.Reason = string(d.GetStringBytes("reason"))
+			f.Spent = f.Spent || spentLimit(d.Get("metadata"))
 		case "google.rpc.QuotaFailure":
 			f.Spent = f.Spent || spent(d.GetArray("violations"), f.Message)
 		}
 	}
+	f.Elsewhere = f.Code == 403 && namesResource(f.Message)
 	return f, true
+}
+
+// namesResource tells whether a refusal is about something that the request
+// names, by the words that the API and Vertex AI have for it: "You do not have
+// permission to access the File abc or it may not exist", "CachedContent not
+// found (or permission denied)", "Permission 'x' denied on resource 'y' (or it
+// may not exist)".
+func namesResource(message string) bool {
+	return strings.Contains(message, "or it may not exist") || strings.Contains(message, "(or permission denied)")
 }
 
 // spent tells whether one of a QuotaFailure's violations is about a quota per
@@ -83,7 +99,7 @@ func ParseFailure(body []byte) (f Failure, ok bool) {
 // Buffers; the message then says "limit: 0".
 func spent(violations []*fastjson.Value, message string) bool {
 	for _, v := range violations {
-		if strings.Contains(string(v.GetStringBytes("quotaId")), "PerDay") {
+		if perDay(v.GetStringBytes("quotaId")) || perDay(v.GetStringBytes("quotaMetric")) {
 			return true
 		}
 		if value := v.Get("quotaValue"); value != nil {
@@ -92,6 +108,39 @@ func spent(violations []*fastjson.Value, message string) bool {
 			}
 		} else if saysNoLimit(message) {
 			return true
+		}
+	}
+	return false
+}
+
+// spentLimit tells the same of the metadata that an ErrorInfo of
+// RATE_LIMIT_EXCEEDED has (https://cloud.google.com/apis/design/errors): the name
+// of the limit, its value and its unit, "1/d/{project}" for one per day.
+func spentLimit(metadata *fastjson.Value) bool {
+	return perDay(metadata.GetStringBytes("quota_limit")) ||
+		string(metadata.GetStringBytes("quota_limit_value")) == "0" ||
+		strings.HasPrefix(string(metadata.GetStringBytes("quota_unit")), "1/d")
+}
+
+// perDay tells whether the name of a quota says that it is one per day, however
+// it is written: GenerateRequestsPerDayPerProjectPerModel-FreeTier,
+// requests_per_day.
+func perDay(name []byte) bool {
+	const words = "perday"
+	at := 0
+	for _, c := range name {
+		if c |= 0x20; c < 'a' || c > 'z' {
+			continue
+		}
+		switch {
+		case c == words[at]:
+			if at++; at == len(words) {
+				return true
+			}
+		case c == words[0]:
+			at = 1
+		default:
+			at = 0
 		}
 	}
 	return false

@@ -147,6 +147,22 @@ func TestFailureSaysWhatIsWrongWithAKey(t *testing.T) {
 	f("", quota(perDay), "", true)
 	f("", quota(perMinute+","+perDay), "", true)
 	f("", quota(perMinute)+","+quota(perDay), "", true)
+	for _, id := range []string{"RequestsPerDay", "requests_per_day", "INPUT-TOKENS-PER-DAY-PER-MODEL", "PerPerDay"} {
+		f("", quota(`{"quotaId": "`+id+`"}`), "", true)
+	}
+	f("", quota(`{"quotaMetric": "aiplatform.googleapis.com/requests_per_day"}`), "", true)
+	for _, id := range []string{"RequestsPerDa", "PerMinuteOfTheDay", "p1e2r", ""} {
+		f("", quota(`{"quotaId": "`+id+`"}`), "", false)
+	}
+	limit := func(metadata string) string {
+		return `{"@type": "type.googleapis.com/google.rpc.ErrorInfo","reason": "RATE_LIMIT_EXCEEDED","metadata": ` + metadata + `}`
+	}
+	f("", limit(`{"quota_limit": "GenerateContentRequestsPerMinutePerProjectPerRegion","quota_limit_value": "60","quota_unit": "1/min/{project}"}`), "RATE_LIMIT_EXCEEDED", false)
+	f("", limit(`{"quota_limit": "GenerateContentRequestsPerMinutePerProjectPerRegion","quota_limit_value": "0"}`), "RATE_LIMIT_EXCEEDED", true)
+	f("", limit(`{"quota_limit": "GenerateRequestsPerDayPerProject","quota_limit_value": "50"}`), "RATE_LIMIT_EXCEEDED", true)
+	f("", limit(`{"quota_unit": "1/d/{project}"}`), "RATE_LIMIT_EXCEEDED", true)
+	f("", limit(`{}`), "RATE_LIMIT_EXCEEDED", false)
+	f("", limit(`7`), "RATE_LIMIT_EXCEEDED", false)
 	// A quota of nothing, in all ways of saying it.
 	f("", quota(`{"quotaId": "InputTokensPerMinute","quotaValue": "0"}`), "", true)
 	f("", quota(`{"quotaId": "InputTokensPerMinute","quotaValue": 0}`), "", true)
@@ -162,6 +178,24 @@ func TestFailureSaysWhatIsWrongWithAKey(t *testing.T) {
 	f("", quota(`null,5,"PerDay",{"quotaId": ["PerDay"]}`), "", false)
 	f("", `{"@type": "type.googleapis.com/google.rpc.QuotaFailure","violations": "PerDay"}`, "", false)
 	f("PerDay", `7,null,"PerDay",{"@type": 5}`, "", false)
+}
+
+func TestFailureAboutWhatTheRequestNames(t *testing.T) {
+	f := func(code int, message string, want bool) {
+		t.Helper()
+		got, ok := ParseFailure(fmt.Appendf(nil, `[{"error": {"code": %d,"message": %q,"status": "x"}}]`, code, message))
+		if !ok || got.Elsewhere != want {
+			t.Errorf("%d %q: %t, want %t", code, message, got.Elsewhere, want)
+		}
+	}
+	f(403, "You do not have permission to access the File 4p1hdqu3r7ql or it may not exist.", true)
+	f(403, "CachedContent not found (or permission denied)", true)
+	f(403, "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p' (or it may not exist).", true)
+	f(404, "You do not have permission to access the File 4p1hdqu3r7ql or it may not exist.", false)
+	f(403, "Your API key was reported as leaked. Please use another API key.", false)
+	f(403, "Permission denied: Consumer 'api_key:x' has been suspended.", false)
+	f(403, "Requests to this API generativelanguage.googleapis.com method x are blocked.", false)
+	f(403, "", false)
 }
 
 // Whatever an upstream says, it is read without a panic, and what the proxy
