@@ -86,6 +86,14 @@ func (b *Balancer) AcquirePinned(now time.Time, index int) Choice {
 	return Choice{Index: index, Probe: m.health.probe(now)}
 }
 
+// Admitted tells whether a request may go to the target of the given index, be it
+// as a probe.
+func (b *Balancer) Admitted(now time.Time, index int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.targets[index].admitted(now)
+}
+
 // choose returns the index of the target to take.
 func (b *Balancer) choose(now time.Time, avoid int) int {
 	best, found := 0, false

@@ -104,6 +104,16 @@ func (c *Clients) Find(token []byte) *Client {
 	return c.list[found]
 }
 
+// Named returns the client of that name, or nil.
+func (c *Clients) Named(name string) *Client {
+	for _, client := range c.All() {
+		if client.Name == name {
+			return client
+		}
+	}
+	return nil
+}
+
 // MayUse tells whether the client may send requests to the group.
 func (c *Client) MayUse(group string) bool {
 	return len(c.Groups) == 0 || slices.Contains(c.Groups, group)

@@ -11,7 +11,7 @@
 //  4. Clients.Find knows who asks, by a token; Gate.Enter lets the request run,
 //     wait or be refused.
 //  5. Balancer.Acquire chooses the target of an attempt and Keyring.Acquire its
-//     key. AppendTarget writes the upstream request target, Renames.AppendPath
+//     key; Origins know where what the client sends back came from. AppendTarget writes the upstream request target, Renames.AppendPath
 //     the model's name in it. AppendOwnURL takes one back to what the client
 //     would ask for.
 //  6. Outcome.Sign and Refusal.Fate say what the attempt tells of its target and
@@ -29,7 +29,7 @@
 //
 // A Table, a Base and a Policy are safe for concurrent use once made, provided
 // that the random source given to the Policy is. Balancer, Keyring, Budget,
-// Gate, Clients and Watermark are too: each has one lock, held for as long as it
+// Gate, Clients, Origins and Watermark are too: each has one lock, held for as long as it
 // takes to look at its targets, keys or clients. A Ledger and a Ticket belong to
 // one request and one goroutine at a time.
 package routing

@@ -75,6 +75,16 @@ func (k *Keyring) Secret(index int) Secret { return k.keys[index].Secret }
 // Name returns where the key of the given index stands.
 func (k *Keyring) Name(index int) string { return k.keys[index].Name }
 
+// Index returns the index of the key that stands there, or NoKey.
+func (k *Keyring) Index(name string) int {
+	for i := range k.keys {
+		if k.keys[i].Name == name {
+			return i
+		}
+	}
+	return NoKey
+}
+
 // Acquire returns the index of the admitted key with the most room for a
 // request to the given model: the one that began the fewest within the last
 // minute, of those whose turn is next. avoid is the key that failed the request before: it is taken only if

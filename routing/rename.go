@@ -18,6 +18,12 @@ func SplitModel(path []byte) (before, model, after []byte) {
 	if n := bytes.IndexAny(path[i:], "/:"); n >= 0 {
 		end = i + n
 	}
+	for _, colon := range [...]string{"%3A", "%3a"} {
+		// Some clients encode the colon.
+		if n := bytes.Index(path[i:end], []byte(colon)); n >= 0 {
+			end = i + n
+		}
+	}
 	return path[:i], path[i:end], path[end:]
 }
 

@@ -18,6 +18,7 @@ func TestSplitModelAndRename(t *testing.T) {
 		}
 	}
 	f("/v1beta/models/fast:generateContent", "fast", "/v1beta/models/gemini-2.5-flash:generateContent")
+	f("/v1beta/models/fast%3AcountTokens", "fast", "/v1beta/models/gemini-2.5-flash%3AcountTokens")
 	f("/v1beta/models/fast", "fast", "/v1beta/models/gemini-2.5-flash")
 	f("/v1/projects/p/locations/l/publishers/google/models/fast:predict", "fast", "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:predict")
 	f("/v1beta/models/faster:generateContent", "faster", "/v1beta/models/faster:generateContent")
