@@ -61,6 +61,9 @@ func (h *healer) takeDocument(err error) {
 		h.broke(o, err)
 		return
 	}
+	if h.e.group.bound {
+		h.e.learn(body)
+	}
 	var v stream.Verdict
 	h.out, v, h.one.whole = h.splice.TakeBody(h.out, body, h.request.Thoughts)
 	h.judge(v, body, err)

@@ -48,6 +48,7 @@ type exchange struct {
 
 	lease     lease  // of the attempt that runs
 	failed    failed // of the one before
+	from      whence // where what the request brings came from
 	asked     []byte // the model that the body names, when the path does not
 	viaStream bool   // the streaming endpoint is asked in place of the other
 	pooled    bool   // a key of the group is used, not one of the client's

@@ -195,3 +195,67 @@ func TestClientKeys(t *testing.T) {
 		t.Errorf("%d after %d attempts", a.status, f.up.Count())
 	}
 }
+
+// A key that is refused is no fault of its target: the group's other keys come
+// before the fallback.
+func TestRefusedKeyIsNotTheTargetsFault(t *testing.T) {
+	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{
+			{Name: "g", Targets: targets[:1], Secrets: secrets(4), Fallback: "spare"},
+			{Name: "spare", Targets: targets[1:], Secrets: secrets(1)},
+		}
+	})
+	f.play(whole)
+	f.up.SetHandler(byKey(map[string]upstream.Script{"4": whole, "": {upstream.ErrorBody(401, "UNAUTHENTICATED", "no", 0)}}))
+	if a := f.ask(streamPath, f.body); a.status != 200 || f.counts() != "4 0" {
+		t.Errorf("%d, attempts %s, want all in the group itself", a.status, f.counts())
+	}
+}
+
+// Whoever asks for what belongs to somebody else gets the 403, and no key is
+// blamed for it.
+func TestRefusalOfAFileIsTheClients(t *testing.T) {
+	f := keyed(t, 3, nil)
+	const told = "You do not have permission to access the File abc or it may not exist."
+	for _, path := range []string{streamPath, "/v1beta/models/gemini-2.5-flash:generateContent", "/v1beta/models/gemini-2.5-flash:countTokens"} {
+		f.play(upstream.Script{upstream.ErrorBody(403, "PERMISSION_DENIED", told, 0)})
+		if a := f.ask(path, f.body); a.status != 403 || !strings.Contains(a.body, told) || f.up.Count() != 1 {
+			t.Errorf("%s: %d %q after %d attempts", path, a.status, a.body, f.up.Count())
+		}
+	}
+	if got := f.metric(`gemini_proxy_keys_ejected_total{group="g"}`); got != "0" {
+		t.Errorf("%s keys ejected", got)
+	}
+}
+
+// An upstream that asks for no wait at all is not asked again at once.
+func TestKeyIsParkedEvenForNoTime(t *testing.T) {
+	f := keyed(t, 1, func(c *proxy.Config, _ *proxy.GroupConfig) { c.MaxConsecutiveFailures = 2 })
+	f.up.SetHandler(upstream.Always(quotaError("PerMinute", "15", "0s")))
+	a := f.ask(streamPath, f.body)
+	if a.status != 429 || a.header.Get("Retry-After") != "1" || f.up.Count() != 3 {
+		t.Errorf("%d, Retry-After: %s, %d attempts", a.status, a.header.Get("Retry-After"), f.up.Count())
+	}
+}
+
+// What waiting does not bring back is not waited for, with a key of the client's
+// either.
+func TestSpentQuotaIsNotWaitedFor(t *testing.T) {
+	for _, spent := range []upstream.Script{quotaError("GenerateRequestsPerDay", "50", "0.001s"), quotaError("PerMinute", "0", "0.001s")} {
+		f := newFleet(t, 1, func(c *proxy.Config, targets []proxy.TargetConfig) {
+			c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets}}
+		})
+		f.play(spent)
+		if a := f.ask(streamPath, f.body, "x-goog-api-key", "own"); a.status != 429 || !strings.Contains(a.body, "quotaId") || f.up.Count() != 1 {
+			t.Errorf("%d %q after %d attempts", a.status, a.body, f.up.Count())
+		}
+	}
+	// The fallback is another quota.
+	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets[:1], Fallback: "spare"}, {Name: "spare", Targets: targets[1:]}}
+	})
+	f.play(quotaError("GenerateRequestsPerDay", "50", "40s"), whole)
+	if a := f.ask(streamPath, f.body, "x-goog-api-key", "own"); a.status != 200 || f.counts() != "1 1" {
+		t.Errorf("%d, attempts %s", a.status, f.counts())
+	}
+}

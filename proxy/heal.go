@@ -170,6 +170,7 @@ func newHealer(e *exchange, buf *buffer) *healer {
 		h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	}
 	e.record.model = clip(h.request.Model)
+	e.findOrigin(buf.B)
 	if h.chat() && !h.request.Stream {
 		h.form.Framing = stream.Document
 	}
@@ -185,17 +186,18 @@ func newHealer(e *exchange, buf *buffer) *healer {
 func (h *healer) pass(ctx *fasthttp.RequestCtx) {
 	h.e.record.kind = kindRelay
 	r := &relayed{e: h.e, a: h.attempt, done: h.finish}
-	h.e.record.attempts = 1
 	h.e.deadline = h.e.started.Add(noDeadline)
 	if r := h.e.aim(); r != nil {
 		h.e.refuse(ctx, r)
 		h.release()
 		return
 	}
-	body := h.e.renamedBody(h.body.B)
-	h.attempt.plan = plan{body: body, length: int64(len(body))}
-	h.attempt.until = time.Now().Add(h.e.cfg.FirstEventTimeout)
-	if err := h.attempt.start(h.e, false); err != nil {
+	h.attempt.plan, h.attempt.until = plan{}, time.Now().Add(h.e.cfg.FirstEventTimeout)
+	if no, err := r.ask(h.body.B, false); no != nil {
+		h.e.refuse(ctx, no)
+		h.release()
+		return
+	} else if err != nil {
 		h.e.relayFailed(ctx, err)
 		h.release()
 		return

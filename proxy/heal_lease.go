@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -104,6 +105,22 @@ func (h *healer) keyStatus(code int) {
 	}
 }
 
+// toldBy returns the wait that a 429 asks for. A quota per day, or one of 0, is
+// not waited for: the time is that until its reset, or none where a fallback is
+// still to be asked. A key of the group is parked for that long, and another one
+// goes on.
+func (e *exchange) toldBy(f *stream.Failure, told time.Duration, hasTold bool) (time.Duration, bool) {
+	l := &e.lease
+	switch {
+	case !f.Spent || l.key != routing.NoKey:
+		return told, hasTold
+	case e.group.fallback != nil && l.group == e.group:
+		return 0, true
+	}
+	now := time.Now()
+	return routing.NextMidnight(now, pacific).Sub(now), true
+}
+
 // decide says what follows an interruption. A key that was at fault is none of
 // the upstream's failures: with another one the request goes on at once, and
 // without one it waits for the first that is admitted again, or parked says when
@@ -175,32 +192,26 @@ func (h *healer) leaveCheckpoint() {
 	}
 }
 
-// forFallback returns a body without the thought signatures of another upstream,
+// forTarget returns a body without the thought signatures of other upstreams,
 // which this one would refuse.
-func (h *healer) forFallback(body []byte) []byte {
-	h.foreign = stream.AppendWithoutSignatures(h.foreign[:0], body)
-	return h.foreign
+func (h *healer) forTarget(body []byte) []byte {
+	own := h.e.withOwnSignatures(h.foreign[:0], body)
+	if len(own) > 0 && &own[0] != &body[0] {
+		h.foreign = own
+	}
+	return own
 }
 
-// renamedBody is body with the upstream's name for the model, where the body is
-// what names it.
+// renamedBody is body with the upstream's names for the models that it names.
 func (e *exchange) renamedBody(body []byte) []byte {
-	if name, known := e.lease.group.models[string(e.asked)]; known && len(e.asked) > 0 {
-		return stream.AppendModel(nil, body, name)
+	names := e.lease.group.models
+	if len(names) == 0 || !bytes.Contains(body, modelMember) {
+		return body
 	}
-	return body
+	return stream.AppendRenamed(nil, body, names)
 }
 
-// answeredRelay says what a relayed response tells of its target and key.
-func (e *exchange) answeredRelay(a *attempt) {
-	switch code := a.head.StatusCode(); {
-	case code < 400:
-		e.answered()
-	case code == 401 || code == 403 || code == 429:
-		told, hasTold := routing.ParseRetryAfter(a.retryAfter(), time.Now())
-		e.blameKey(code, stream.Failure{}, told, hasTold)
-	}
-}
+var modelMember = []byte(`"model"`)
 
 // relayOutcome is how a relayed attempt ended whose body came whole.
 func relayOutcome(status int) routing.Outcome {

@@ -57,6 +57,9 @@ func (h *healer) take() (v stream.Verdict, payload []byte) {
 		if !ok {
 			return stream.More, nil
 		}
+		if h.e.group.bound {
+			h.e.learn(ev.Data)
+		}
 		if h.out, v = h.splice.Take(h.out, ev); v != stream.More {
 			return v, ev.Data
 		}

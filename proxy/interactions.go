@@ -113,20 +113,23 @@ func (r *resumer) releaseOnPanic(ctx *fasthttp.RequestCtx) {
 // pass relays a request that asks for no stream, once.
 func (r *resumer) pass(ctx *fasthttp.RequestCtx) {
 	e := r.e
-	e.record.kind, e.record.attempts = kindRelay, 1
+	e.record.kind = kindRelay
 	if no := e.aim(); no != nil {
 		e.refuse(ctx, no)
 		r.release()
 		return
 	}
-	r.attempt.plan = plan{body: r.body.B, length: int64(len(r.body.B))}
-	r.attempt.until = time.Now().Add(e.cfg.FirstEventTimeout)
-	if err := r.attempt.start(e, false); err != nil {
+	answer := &relayed{e: e, a: r.attempt, done: r.finish}
+	r.attempt.plan, r.attempt.until = plan{}, time.Now().Add(e.cfg.FirstEventTimeout)
+	if no, err := answer.ask(r.body.B, false); no != nil {
+		e.refuse(ctx, no)
+		r.release()
+		return
+	} else if err != nil {
 		e.relayFailed(ctx, err)
 		r.release()
 		return
 	}
-	answer := &relayed{e: e, a: r.attempt, done: r.finish}
 	answer.respond(ctx)
 }
 

@@ -42,9 +42,11 @@ func (r *resumer) start() {
 	r.told, r.hasTold, r.cause = 0, false, nil
 	r.in.reset()
 	p := &r.attempt.plan
-	*p = plan{body: r.body.B, length: int64(len(r.body.B)), identity: true}
 	if r.resuming {
 		*p = plan{target: r.target, identity: true}
+	} else {
+		body := e.bodyFor(r.body.B)
+		*p = plan{body: body, length: int64(len(body)), identity: true}
 	}
 	r.firstUntil, r.hurried = r.attempt.hurry(e, r.ledger.Attempts > 1)
 	if err := r.attempt.start(e, true); err != nil {
@@ -90,6 +92,7 @@ func (r *resumer) status() {
 		r.told, r.hasTold = max(r.told, f.Delay), true
 	}
 	r.keyFault = r.e.blameKey(a.head.StatusCode(), f, r.told, r.hasTold)
+	r.told, r.hasTold = r.e.toldBy(&f, r.told, r.hasTold)
 	if err == nil {
 		r.last.status(&a.head, body)
 	}
@@ -178,7 +181,8 @@ func (r *resumer) ended(err error) {
 // failed decides on an error in the stream that may pass.
 func (r *resumer) failed() {
 	f := r.flow.Failure()
-	r.told, r.hasTold = f.Delay, f.HasDelay
+	r.keyFault = r.e.blameKey(f.Code, f, f.Delay, f.HasDelay)
+	r.told, r.hasTold = r.e.toldBy(&f, f.Delay, f.HasDelay)
 	status := f.Status
 	if status == "" {
 		status = statusNames[f.Code]

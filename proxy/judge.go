@@ -94,8 +94,8 @@ func cutOutcome(err error) routing.Outcome {
 // been the status.
 func (h *healer) failed(payload []byte) {
 	f := h.splice.Failure()
-	h.told, h.hasTold = f.Delay, f.HasDelay
 	h.keyFault = h.e.blameKey(f.Code, f, f.Delay, f.HasDelay)
+	h.told, h.hasTold = h.e.toldBy(&f, f.Delay, f.HasDelay)
 	h.last.failure(f.Code, h.form.Framing.AppendErrorBody(nil, payload))
 	if routing.RetryableStatus(f.Code) || h.keyFault {
 		h.broke(routing.StreamError, nil)

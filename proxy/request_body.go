@@ -20,6 +20,10 @@ import (
 // is read before it is sent on: only so can an apiKey in it be found.
 const keyBody = 1 << 20
 
+// poolBody is the same where groups have keys or other names for models: only
+// so can a request be sent again with another key, and its models be renamed.
+const poolBody = 8 << 20
+
 // wholeBody is the size up to which any other body is.
 const wholeBody = 64 << 10
 

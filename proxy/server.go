@@ -37,6 +37,7 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 	prefill prefills
+	origins *routing.Origins
 	live    live
 	recent  recent
 	sink    *logSink // behind log; nil where that is not the program's
@@ -66,6 +67,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		gate:       routing.NewGate(gateLimits(&cfg)),
 		cors:       newCORS(cfg.CORSAllowOrigin),
 		transports: map[transportKey]*transport{},
+		origins:    routing.NewOrigins(maxOrigins),
 		room:       make(chan struct{}, maxConns()),
 		stop:       make(chan struct{}),
 	}

@@ -20,6 +20,9 @@ type state struct {
 	// one holds for it: what group it is, is known when the body is there.
 	heals   bool
 	maxBody int
+	// reads tells that some group has keys or other names for models, so that
+	// the bodies of requests that are relayed are read before they are sent.
+	reads bool
 }
 
 // group is a group at work.
@@ -35,6 +38,8 @@ type group struct {
 	budget   *routing.Budget
 	models   routing.Renames
 	fallback *group
+	bound    bool // there are several places that the token of a long decode may be of
+	signs    bool // and that a thought signature may be of
 	replace  bool // keys that clients bring are replaced by the group's
 }
 
@@ -73,10 +78,14 @@ func (s *Server) newState(cfg Config, old *state) (*state, error) {
 		}
 		st.groups[g.Name] = g
 		st.heals = st.heals || g.heals()
+		st.reads = st.reads || g.keys != nil || len(g.models) > 0
 		st.maxBody = max(st.maxBody, g.cfg.MaxBodyBytes)
 	}
 	for i := range all {
-		st.groups[all[i].Name].fallback = st.groups[all[i].Fallback]
+		g := st.groups[all[i].Name]
+		g.fallback = st.groups[all[i].Fallback]
+		g.signs = len(g.targets) > 1 || g.fallback != nil
+		g.bound = g.signs || g.keys != nil && g.keys.Len() > 1
 	}
 	if old != nil {
 		st.adopt(old)

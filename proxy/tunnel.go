@@ -85,11 +85,15 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 		return
 	}
 	e.upgrade = true
-	e.record.attempts = 1
 	r := relays.Get().(*relayed)
 	r.e = e
-	err := r.shake(time.Now().Add(e.cfg.FirstEventTimeout))
+	no, err := r.shake(time.Now().Add(e.cfg.FirstEventTimeout))
 	switch {
+	case no != nil:
+		r.release()
+		r.recycle()
+		e.refuse(ctx, no)
+		return
 	case err == nil && r.a.head.StatusCode() != 101:
 		r.respond(ctx)
 		return
@@ -112,10 +116,10 @@ func (s *Server) tunnel(ctx *fasthttp.RequestCtx, e *exchange) {
 }
 
 // shake sends the handshake and waits until at for the answer to it.
-func (r *relayed) shake(at time.Time) error {
+func (r *relayed) shake(at time.Time) (*refusal, error) {
 	defer r.releaseOnPanic(nil)
 	r.a.plan, r.a.until = plan{upgrade: true}, at
-	return r.a.start(r.e, true)
+	return r.ask(nil, true)
 }
 
 // switches tells whether a 101 response agrees to what was asked for.

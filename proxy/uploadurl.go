@@ -17,6 +17,7 @@ func (e *exchange) isUpload() bool { return bytes.Contains(e.path, []byte("/uplo
 func (e *exchange) ownUploadURLs(host []byte, h *fasthttp.ResponseHeader) {
 	var own routing.Own
 	for _, f := range uploadURLs(h) {
+		e.learnUpload(f.value)
 		if own.Origin == nil {
 			own = routing.Own{Origin: e.origin(host), Host: host}
 		}

@@ -6,22 +6,49 @@ import "bytes"
 // before it: "models/", or the publisher of one of Vertex AI's. It aliases model.
 func BodyModel(model []byte) []byte { return model[bytes.LastIndexByte(model, '/')+1:] }
 
-// AppendModel appends body to dst with another name for the model that its
-// top-level member names. What stands before the name stays. A body that names none stays
-// as it is.
-func AppendModel(dst, body []byte, name string) []byte {
-	var at span
+// AppendRenamed appends body to dst with other names for the models that it
+// names: its top-level member, and those of the requests within a batch or
+// within one that counts tokens. Names that are not in names stay, as do all
+// other bytes; what stands before a name stays, too. body may be the beginning
+// of one.
+func AppendRenamed(dst, body []byte, names map[string]string) []byte {
+	done := 0
+	rename := func(v span) {
+		if body[v.from] != '"' {
+			return
+		}
+		old := AppendUnescaped(nil, body[v.from+1:v.to-1])
+		model := BodyModel(old)
+		name, known := names[string(model)]
+		if !known {
+			return
+		}
+		dst = append(dst, body[done:v.from]...)
+		dst = AppendJSONString(dst, append(old[:len(old)-len(model)], name...))
+		done = v.to
+	}
+	within := func(at int) {
+		walkMembers(body, at, func(member []byte, v span) {
+			if string(member) == "model" {
+				rename(v)
+			}
+		})
+	}
 	walkMembers(body, skipSpace(body, 0), func(member []byte, v span) {
-		if string(member) == "model" && body[v.from] == '"' {
-			at = v
+		switch string(member) {
+		case "model":
+			rename(v)
+		case "generateContentRequest", "generate_content_request":
+			within(v.from)
+		case "requests":
+			for i, some := arrayStart(body, v.from); some && i != bad; {
+				within(i)
+				if i = skipValue(body, i, 0); i == bad {
+					break
+				}
+				i, some = nextItem(body, i, ']')
+			}
 		}
 	})
-	if at.to == 0 {
-		return append(dst, body...)
-	}
-	old := AppendUnescaped(nil, body[at.from+1:at.to-1])
-	front := old[:len(old)-len(BodyModel(old))]
-	dst = append(dst, body[:at.from]...)
-	dst = AppendJSONString(dst, append(front, name...))
-	return append(dst, body[at.to:]...)
+	return append(dst, body[done:]...)
 }

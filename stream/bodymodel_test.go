@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-func TestAppendModel(t *testing.T) {
+func TestAppendRenamed(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
-		if got := string(AppendModel([]byte("x"), []byte(body), "new")); got != "x"+want {
+		if got := string(AppendRenamed([]byte("x"), []byte(body), map[string]string{"old": "new"})); got != "x"+want {
 			t.Errorf("%s: %s, want %s", body, got[1:], want)
 		}
 	}
@@ -20,15 +20,26 @@ func TestAppendModel(t *testing.T) {
 	f(`{"messages":[]}`, `{"messages":[]}`)
 	f(`["model"]`, `["model"]`)
 	f(``, ``)
+	f(`{"model":"other"}`, `{"model":"other"}`)
+	f(`{"model":"old","model":"old"}`, `{"model":"new","model":"new"}`)
+	f(`{"requests":[{"model":"models/old","content":{"model":"old"}},{"model":"models/x"},7, {"content":{},"model":"old"}],"model":"old"}`,
+		`{"requests":[{"model":"models/new","content":{"model":"old"}},{"model":"models/x"},7, {"content":{},"model":"new"}],"model":"new"}`)
+	f(`{"generateContentRequest":{"contents":[],"model":"models/old"}}`, `{"generateContentRequest":{"contents":[],"model":"models/new"}}`)
+	f(`{"generate_content_request":{"model":"models/old"},"requests":[]}`, `{"generate_content_request":{"model":"models/new"},"requests":[]}`)
+	f(`{"requests":{"model":"old"}}`, `{"requests":{"model":"old"}}`)
+	// The beginning of a body.
+	f(`{"model":"old","input":["a`, `{"model":"new","input":["a`)
+	f(`{"requests":[{"model":"old"},`, `{"requests":[{"model":"old"},`)
 	if got := BodyModel([]byte("models/x")); string(got) != "x" {
 		t.Error(string(got))
 	}
 }
 
-func FuzzAppendModel(f *testing.F) {
+func FuzzAppendRenamed(f *testing.F) {
 	f.Add([]byte(`{"model":"models/old","messages":[]}`))
+	f.Add([]byte(`{"requests":[{"model":"models/old"},{"model":"old"}],"generateContentRequest":{"model":"old"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got := AppendModel(nil, body, "new")
+		got := AppendRenamed(nil, body, map[string]string{"old": "new"})
 		if json.Valid(body) && !json.Valid(got) {
 			t.Errorf("%s becomes %s", body, got)
 		}

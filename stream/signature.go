@@ -7,49 +7,85 @@ import "bytes"
 // (https://ai.google.dev/gemini-api/docs/thought-signatures).
 const neutralSignature = `"skip_thought_signature_validator"`
 
-// signatureNames are the names of the member, in both spellings that the API
-// takes.
-var signatureNames = [...][]byte{[]byte(`"thoughtSignature"`), []byte(`"thought_signature"`)}
+// bound is a member whose value only the upstream understands that made it, in
+// both spellings that the API takes. It is looked for by what ends its name,
+// which is the same in both, so that a body is gone through once.
+type bound struct {
+	heads [2]string
+	tail  string
+}
 
-// AppendWithoutSignatures appends a request body to dst in which every thought
-// signature is replaced by one that says that there is none. Signatures are bound
-// to the upstream that made them: another one answers 400 to them, and to calls
-// of functions that have none. All other bytes stay as they are; a body that is
-// no JSON stays whole.
+var (
+	signatures = bound{[2]string{`"thoughtS`, `"thought_s`}, `ignature"`}
+	tokens     = bound{[2]string{`"continuationT`, `"continuation_t`}, `oken"`}
+)
+
+// next returns the range of the next value of the member that is a string,
+// quotes included, in body[from:]. to is 0 when there is none.
 //
 // A text that looks like the member is inside a string, where its quotes are
 // escaped, so that looking for the member's bytes cannot find it.
-func AppendWithoutSignatures(dst, body []byte) []byte {
+func (m *bound) next(body []byte, from int) (v span) {
 	for {
-		i, name := nextSignature(body)
+		i := bytes.Index(body[from:], []byte(m.tail))
 		if i < 0 {
-			return append(dst, body...)
+			return span{}
 		}
-		at := i + len(name)
-		dst = append(dst, body[:at]...)
-		body = body[at:]
-		v := skipSpace(body, 0)
-		if v >= len(body) || body[v] != ':' {
+		i += from
+		from = i + len(m.tail)
+		if !bytes.HasSuffix(body[:i], []byte(m.heads[0])) && !bytes.HasSuffix(body[:i], []byte(m.heads[1])) {
 			continue
 		}
-		v = skipSpace(body, v+1)
-		end := skipString(body, v)
-		if end == bad {
+		colon := skipSpace(body, from)
+		if colon >= len(body) || body[colon] != ':' {
 			continue
 		}
-		dst = append(dst, body[:v]...)
-		dst = append(dst, neutralSignature...)
-		body = body[end:]
+		at := skipSpace(body, colon+1)
+		if end := skipString(body, at); end != bad {
+			return span{at, end}
+		}
 	}
 }
 
-// nextSignature returns where the first member of a signature's name begins.
-func nextSignature(body []byte) (at int, name []byte) {
-	at = -1
-	for _, n := range signatureNames {
-		if i := bytes.Index(body, n); i >= 0 && (at < 0 || i < at) {
-			at, name = i, n
-		}
+// each calls f with all values of the member, unescaped. They are f's for the
+// time of the call.
+func (m *bound) each(body []byte, f func(value []byte)) {
+	for v := m.next(body, 0); v.to != 0; v = m.next(body, v.to) {
+		f(plainString(body, v))
 	}
-	return at, name
+}
+
+// plainString returns what a string says. It aliases body where it can.
+func plainString(body []byte, v span) []byte {
+	inside := body[v.from+1 : v.to-1]
+	if bytes.IndexByte(inside, '\\') >= 0 {
+		return AppendUnescaped(nil, inside)
+	}
+	return inside
+}
+
+// EachSignature calls f with every thought signature in body, a request or an
+// event, in their order. EachToken does the same with the tokens of long decodes.
+// The values are f's for the time of the call.
+func EachSignature(body []byte, f func(value []byte)) { signatures.each(body, f) }
+
+// EachToken is described at EachSignature.
+func EachToken(body []byte, f func(value []byte)) { tokens.each(body, f) }
+
+// AppendWithoutSignatures appends a request body to dst in which every thought
+// signature that keep does not want is replaced by one that says that there is
+// none; a nil keep wants none. Signatures are bound to the upstream that made
+// them: another one answers 400 to them, and to calls of functions that have
+// none. All other bytes stay as they are; a body that is no JSON stays whole.
+func AppendWithoutSignatures(dst, body []byte, keep func(value []byte) bool) []byte {
+	done := 0
+	for v := signatures.next(body, 0); v.to != 0; v = signatures.next(body, v.to) {
+		if keep != nil && keep(plainString(body, v)) {
+			continue
+		}
+		dst = append(dst, body[done:v.from]...)
+		dst = append(dst, neutralSignature...)
+		done = v.to
+	}
+	return append(dst, body[done:]...)
 }

@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"bytes"
+	"time"
+
+	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
+)
+
+// maxOrigins is how many tokens, signatures and uploads are remembered, see
+// routing.Origins: some megabytes at most.
+const maxOrigins = 1 << 16
+
+// whence is where what a request brings came from: the place that knows it.
+type whence struct {
+	group  *group // nil when nothing is known
+	target int
+	key    int
+	bound  bool // the request can be served nowhere else
+	client string
+}
+
+// learn notes where the tokens and signatures of an event, or of a document, came
+// from. Clients send them back.
+func (e *exchange) learn(data []byte) {
+	l := &e.lease
+	note := func(value []byte) { e.s.origins.Note(value, l.origin()) }
+	stream.EachToken(data, note)
+	if e.group.signs {
+		stream.EachSignature(data, note)
+	}
+}
+
+// origin names the place of the lease.
+func (l *lease) origin() routing.Origin {
+	o := routing.Origin{Group: l.group.Name, Target: l.target().Name}
+	if l.key != routing.NoKey {
+		o.Key = l.group.keys.Name(l.key)
+	}
+	return o
+}
+
+// findOrigin finds out where what the body brings came from. The token of a long
+// decode is known to its target alone. A thought signature is known best there:
+// the newest of them says where the conversation was.
+func (e *exchange) findOrigin(body []byte) {
+	if !e.group.bound {
+		return
+	}
+	stream.EachToken(body, func(value []byte) { e.cameFrom(value, true) })
+	if e.from.group != nil || !e.group.signs {
+		return
+	}
+	stream.EachSignature(body, func(value []byte) { e.cameFrom(value, false) })
+}
+
+// cameFrom makes the place that the value came from that of the request, if it
+// is one of its group's or the fallback's.
+func (e *exchange) cameFrom(value []byte, bound bool) {
+	o, known := e.s.origins.Find(value)
+	if !known {
+		return
+	}
+	for _, g := range [...]*group{e.group, e.group.fallback} {
+		if g == nil || g.Name != o.Group {
+			continue
+		}
+		for i, t := range g.targets {
+			if t.Name != o.Target {
+				continue
+			}
+			e.from = whence{group: g, target: i, key: routing.NoKey, bound: bound, client: o.Client}
+			if g.keys != nil && bound {
+				e.from.key = g.keys.Index(o.Key)
+			}
+			return
+		}
+	}
+}
+
+// borrowThere takes the place that the request came from. ok is false when the
+// request can go elsewhere, and there is a reason to: the target is ejected, or
+// has just failed it, or is that of the fallback, whose turn it may not be.
+func (e *exchange) borrowThere(now time.Time) (ok bool, wait time.Duration, err error) {
+	f := &e.from
+	g := f.group
+	if g == nil || !f.bound && (g != e.group || e.failed.group == g && e.failed.target == f.target || !g.balancer.Admitted(now, f.target)) {
+		return false, 0, nil
+	}
+	key := routing.NoKey
+	switch {
+	case !e.usesKeys(g):
+	case f.key != routing.NoKey && g.keys.AcquireSame(now, e.modelFor(g), f.key):
+		key = f.key
+	default:
+		avoid := routing.NoKey
+		if e.failed.group == g {
+			avoid = e.failed.key
+		}
+		if key, wait = g.keys.Acquire(now, e.modelFor(g), avoid); key == routing.NoKey {
+			return f.bound, wait, errParked
+		}
+	}
+	e.take(lease{group: g, choice: g.balancer.AcquirePinned(now, f.target), key: key, open: true})
+	return true, 0, nil
+}
+
+// knows tells whether the target of the lease takes a thought signature: one that
+// it has made itself. One of which nothing is known is its own, but in a fallback.
+func (l *lease) knows(value []byte, origins *routing.Origins, home *group) bool {
+	o, known := origins.Find(value)
+	if !known {
+		return l.group == home
+	}
+	return o.Group == l.group.Name && o.Target == l.target().Name
+}
+
+// withOwnSignatures returns a body without the thought signatures that the target
+// of the lease would refuse; body itself when there are none. Else it is written
+// to dst.
+func (e *exchange) withOwnSignatures(dst, body []byte) []byte {
+	l := &e.lease
+	if !e.group.signs {
+		return body
+	}
+	foreign := false
+	stream.EachSignature(body, func(value []byte) {
+		foreign = foreign || !l.knows(value, e.s.origins, e.group)
+	})
+	if !foreign {
+		return body
+	}
+	return stream.AppendWithoutSignatures(dst, body, func(value []byte) bool {
+		return l.knows(value, e.s.origins, e.group)
+	})
+}
+
+// uploadName is what an upload is remembered by. Its identity is a secret that
+// only whoever began it has, as with the API itself.
+func uploadName(query []byte) []byte {
+	id, _ := routing.QueryValue(query, "upload_id")
+	if len(id) == 0 {
+		return nil
+	}
+	return append([]byte("upload "), id...)
+}
+
+// learnUpload notes where an upload goes on whose URL the upstream names, and
+// whose it is.
+func (e *exchange) learnUpload(url []byte) {
+	if _, query, some := bytes.Cut(url, []byte("?")); some && (e.group.bound || e.pooled) {
+		o := e.lease.origin()
+		o.Client = e.place.name()
+		e.s.origins.Note(uploadName(query), o)
+	}
+}
+
+// findUpload finds out where the upload was begun that the request goes on with.
+func (e *exchange) findUpload() {
+	if e.isUpload() {
+		e.cameFrom(uploadName(e.query), true)
+	}
+}

@@ -1,0 +1,179 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"gemini-resilient-proxy/bench/upstream"
+	"gemini-resilient-proxy/proxy"
+)
+
+// signedAnswer is a script that answers with a call under the given signature.
+func signedAnswer(signature string) upstream.Script {
+	return upstream.Script{
+		upstream.Send(`data: {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f","args": {}},"thoughtSignature": "` + signature + `"}],"role": "model"},"index": 0}]}` + "\r\n\r\n"),
+		upstream.Finish("STOP"),
+	}
+}
+
+// history is the request that goes on with a conversation after that call.
+func history(signature string) string {
+	return `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}},"thoughtSignature":"` + signature +
+		`"}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}`
+}
+
+// A conversation goes on where its thoughts are known, whichever way the client
+// writes the signature, and whatever surface and document it came in.
+func TestThoughtSignatureStaysWithItsTarget(t *testing.T) {
+	f := newFleet(t, 4, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets}}
+	})
+	const unary = "/v1beta/models/gemini-2.5-flash:generateContent"
+	for turn := range 20 {
+		signature := fmt.Sprintf("c2ln%02d/+8=", turn)
+		path := streamPath
+		f.play(signedAnswer(signature))
+		if turn%2 == 1 {
+			path = unary
+			f.play(upstream.Script{upstream.Status(200, nil, `{"candidates": [{"content": {"parts": [{"functionCall": {"name": "f"},"thoughtSignature": "`+signature+`"}],"role": "model"},"finishReason": "STOP"}]}`)})
+		}
+		if a := f.ask(path, f.body); a.status != 200 {
+			t.Fatal(a.status, a.body)
+		}
+		before := f.counts()
+		for _, form := range []string{signature, strings.ReplaceAll(signature, "/", `\/`), fmt.Sprintf("c2ln%02d_-8", turn)} {
+			f.play(whole)
+			body := history(form)
+			if a := f.ask(streamPath, body); a.status != 200 || f.counts() != before {
+				t.Errorf("turn %d, %s: %d, at %s, want at %s", turn, form, a.status, f.counts(), before)
+			}
+			for _, up := range f.ups {
+				if r := up.Requests(); len(r) > 0 && string(r[0].Body) != body {
+					t.Errorf("the upstream got %s", r[0].Body)
+				}
+			}
+		}
+	}
+}
+
+// When that target is gone, another one goes on, without what it would refuse;
+// and back at the first, it does not get what the other one made.
+func TestThoughtSignatureIsNotSentElsewhere(t *testing.T) {
+	for _, fallback := range []bool{false, true} {
+		f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
+			targets[1].Priority = 1
+			c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets}}
+			if fallback {
+				c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets[:1], Fallback: "spare"}, {Name: "spare", Targets: targets[1:]}}
+			}
+		})
+		f.play(signedAnswer("Zmlyc3Q="))
+		f.ask(streamPath, f.body)
+		// The first one is out of order.
+		f.play(upstream.Script{upstream.Status(503, nil, "no")}, signedAnswer("c2Vjb25k"))
+		if a := f.ask(streamPath, history("Zmlyc3Q=")); a.status != 200 {
+			t.Fatal(a.status, a.body)
+		}
+		got := f.ups[1].Requests()
+		if len(got) != 1 || strings.Contains(string(got[0].Body), "Zmlyc3Q=") || !strings.Contains(string(got[0].Body), "skip_thought_signature_validator") {
+			t.Errorf("fallback %t: the other target got %+v", fallback, got)
+		}
+		for _, r := range f.ups[0].Requests() {
+			if !strings.Contains(string(r.Body), "Zmlyc3Q=") {
+				t.Errorf("fallback %t: the target got %s", fallback, r.Body)
+			}
+		}
+		// It is back, or the other one out of order: what both have made is in
+		// the conversation.
+		both := strings.Replace(history("Zmlyc3Q="), `{"role":"user","parts":[{"text":"x"}]}`, `{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"c2Vjb25k"}]},{"role":"user","parts":[{"text":"x"}]}`, 1)
+		f.play(whole)
+		if a := f.ask(streamPath, both); a.status != 200 {
+			t.Fatal(a.status, a.body)
+		}
+		r := f.ups[0].Requests()
+		if len(r) != 1 || strings.Contains(string(r[0].Body), "c2Vjb25k") || !strings.Contains(string(r[0].Body), "Zmlyc3Q=") {
+			t.Errorf("fallback %t: the first target got %+v", fallback, r)
+		}
+	}
+}
+
+// The token of a long decode that the client brings is known to the target and
+// the key that made it, and to nobody else.
+func TestClientsTokenStaysWithItsTarget(t *testing.T) {
+	f := newFleet(t, 3, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Secrets: secrets(4)}}
+	})
+	for i := range 12 {
+		name := fmt.Sprintf("T%02d", i)
+		f.play(upstream.Script{token("Once ", name), upstream.Finish("CONTINUATION")})
+		if a := f.ask(streamPath, f.body); a.status != 200 {
+			t.Fatal(a.status, a.body)
+		}
+		where, key := f.counts(), f.keys()
+		body := strings.Replace(f.body, "{", `{"continuationToken":"`+name+`",`, 1)
+		f.play(whole)
+		f.ask(streamPath, body)
+		if f.counts() != where || f.keys() != key {
+			t.Errorf("%s: at %s with key %s, want at %s with key %s", name, f.counts(), f.keys(), where, key)
+		}
+		// Also when it fails: elsewhere it would be refused.
+		f.play(upstream.Script{upstream.Status(503, nil, "no")})
+		f.ask(streamPath, body, "X-Proxy-Heal", "on")
+		if got := strings.NewReplacer("1", "", "2", "", "3", "", "4", "", "5", "", "6", "").Replace(f.counts()); strings.Count(got, "0") != 2 {
+			t.Errorf("%s: attempts %s", name, f.counts())
+		}
+	}
+}
+
+// keys returns the last letters of the keys that all upstreams were sent.
+func (f *fleet) keys() string {
+	used := ""
+	for _, up := range f.ups {
+		used += keysUsed(up)
+	}
+	return used
+}
+
+// What belongs to an upload goes where that was begun, with the same key, and
+// needs no token: some clients send none, and the upload's identity is secret.
+func TestUploadStaysWithItsTarget(t *testing.T) {
+	f := newFleet(t, 3, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Secrets: secrets(4)}, {Name: "other", Secrets: secrets(1)}}
+		c.Clients = []proxy.ClientConfig{tokenOf("anna", nil)}
+	})
+	for i := range 12 {
+		for _, up := range f.ups {
+			url := fmt.Sprintf("%s/upload/v1beta/files?upload_id=id-%02d&upload_protocol=resumable", up.URL(), i)
+			up.SetHandler(upstream.Always(upstream.Script{upstream.Status(200, map[string]string{"X-Goog-Upload-URL": url}, "{}")}))
+			up.Reset()
+		}
+		resp, _, err := f.post("/upload/v1beta/files", `{"file":{}}`, "x-goog-api-key", "anna")
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp, err)
+		}
+		where, key, url := f.counts(), f.keys(), resp.Header.Get("X-Goog-Upload-URL")
+		if !strings.HasPrefix(url, "http://"+f.addr+"/") {
+			t.Fatal(url)
+		}
+		f.play(upstream.Script{upstream.Status(200, nil, "done")})
+		req, _ := http.NewRequest("POST", url, strings.NewReader(strings.Repeat("x", 100<<10)))
+		req.Header.Set("X-Goog-Upload-Command", "upload, finalize")
+		got, err := new(http.Transport).RoundTrip(req)
+		if err != nil || got.StatusCode != 200 {
+			t.Fatal(got, err)
+		}
+		io.Copy(io.Discard, got.Body)
+		got.Body.Close()
+		if f.counts() != where || f.keys() != key {
+			t.Errorf("at %s with key %s, want at %s with key %s", f.counts(), f.keys(), where, key)
+		}
+	}
+	for _, target := range []string{"/upload/v1beta/files", "/upload/v1beta/files?upload_id=id-99", "/v1beta/files?upload_id=id-01"} {
+		if resp, _, err := f.post(target, "{}"); err != nil || resp.StatusCode != 401 {
+			t.Errorf("%s: %v %v, want 401", target, resp, err)
+		}
+	}
+}
