@@ -19,6 +19,10 @@ import (
 // LoadConfig make one; whoever changes a field afterwards calls Validate. A
 // Config in use does not change.
 type Config struct {
+	// sources are the files beside the configuration's that it was made of: those
+	// of keys and tokens. They are known of one with mistakes, too.
+	sources []string
+
 	// ListenAddr is the public listener: "[host]:port" or "unix:/path".
 	ListenAddr string
 	// AdminAddr is the listener of health, metrics and pprof, in the same

@@ -154,6 +154,9 @@ func loadKeys(s *section, g *GroupConfig, value ast.Node) error {
 	if len(g.Keys) == 0 {
 		return errors.New("must hold at least one place where keys stand")
 	}
+	for _, source := range g.Keys {
+		s.l.watch(source)
+	}
 	secrets, errs := readKeys(g.Keys, s.l.getenv)
 	g.Secrets = secrets
 	for _, err := range errs {
@@ -219,6 +222,7 @@ func loadToken(s *section, c *ClientConfig, value ast.Node) error {
 		return err
 	}
 	if checkKeySource(text) == nil {
+		s.l.watch(text)
 		if text, err = readKeySource(text, s.l.getenv); err != nil {
 			return err
 		}

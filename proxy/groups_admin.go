@@ -118,7 +118,7 @@ func (g *group) view(now time.Time) groupView {
 		case !k.Until.IsZero():
 			state = "ejected"
 		case len(k.Parked) > 0:
-			state = "parked"
+			state, k.Reason = "parked", "status 429"
 		}
 		v.Keys = append(v.Keys, keyView{
 			Name: k.Name, Tail: k.Tail, State: state, Reason: k.Reason, Until: optional(k.Until), Parked: k.Parked,

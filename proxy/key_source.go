@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gemini-resilient-proxy/routing"
@@ -45,27 +46,44 @@ func readKeySource(source string, getenv func(string) (string, bool)) (string, e
 	if err := checkKeySource(source); err != nil {
 		return "", err
 	}
-	kind, name, _ := strings.Cut(source, ":")
-	switch kind {
-	case "env":
+	if name, ok := strings.CutPrefix(source, "env:"); ok {
 		value, ok := getenv(name)
 		if !ok {
 			return "", fmt.Errorf("%s: the variable is not set", source)
 		}
 		return value, nil
-	case "credential":
-		// https://systemd.io/CREDENTIALS
-		dir, ok := getenv("CREDENTIALS_DIRECTORY")
-		if !ok {
-			return "", fmt.Errorf("%s: CREDENTIALS_DIRECTORY is not set; systemd sets it for LoadCredential=", source)
-		}
-		name = filepath.Join(dir, name)
 	}
-	data, err := readSecretFile(name)
+	path := keyFile(source, getenv)
+	if path == "" {
+		return "", fmt.Errorf("%s: CREDENTIALS_DIRECTORY is not set; systemd sets it for LoadCredential=", source)
+	}
+	data, err := readSecretFile(path)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", source, err)
 	}
 	return data, nil
+}
+
+// keyFile returns the file that a reference is to, "" when it is to none, or to a
+// credential where there are none (https://systemd.io/CREDENTIALS).
+func keyFile(source string, getenv func(string) (string, bool)) string {
+	switch kind, name, _ := strings.Cut(source, ":"); kind {
+	case "file":
+		return name
+	case "credential":
+		if dir, ok := getenv("CREDENTIALS_DIRECTORY"); ok {
+			return filepath.Join(dir, name)
+		}
+	}
+	return ""
+}
+
+// watch notes the file that a reference is to as one that the configuration was
+// made of.
+func (l *loader) watch(source string) {
+	if path := keyFile(source, l.getenv); path != "" && !slices.Contains(l.config.sources, path) {
+		l.config.sources = append(l.config.sources, path)
+	}
 }
 
 func readSecretFile(path string) (string, error) {

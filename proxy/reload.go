@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -19,6 +20,7 @@ type reloader struct {
 	mu     sync.Mutex // held while a configuration is loaded
 	result sync.Mutex // guards what follows
 	at     time.Time  // when the running configuration was loaded
+	files  []string   // that it and the last try were made of, beside the configuration's
 	err    error      // of the last try, nil when it is the one that runs
 }
 
@@ -53,7 +55,13 @@ func (s *Server) Reload() error {
 	r.result.Lock()
 	r.err = err
 	if err == nil {
-		r.at = time.Now()
+		r.at, r.files = time.Now(), nil
+	}
+	// What a broken one names may be what is wrong with it.
+	for _, path := range cfg.sources {
+		if !slices.Contains(r.files, path) {
+			r.files = append(r.files, path)
+		}
 	}
 	r.result.Unlock()
 	s.metrics.reloaded(err)
@@ -128,13 +136,13 @@ func (s *Server) dropTransports(st *state) {
 // fileTick is how often the files of the configuration are looked at.
 const fileTick = time.Second
 
-// WatchFiles calls Reload when the configuration's file, or a file that it names,
-// has changed and is left alone for a moment. It returns when the server is
-// drained.
+// WatchFiles calls Reload when the configuration's file, or a file of keys or
+// tokens that it names, has changed and is left alone for a moment. It returns
+// when the server is drained.
 func (s *Server) WatchFiles(file string) {
 	t := time.NewTicker(fileTick)
 	defer t.Stop()
-	loaded := s.stamp(file)
+	loaded := s.stamps(file)
 	last := loaded
 	for {
 		select {
@@ -142,36 +150,35 @@ func (s *Server) WatchFiles(file string) {
 			return
 		case <-t.C:
 		}
-		now := s.stamp(file)
-		if now != loaded && now == last {
-			// A mistake is said by Reload, once for each version of the file. What
-			// counts as loaded is what stood there before it was read: a change that
-			// comes meanwhile is the next one. Where the files themselves are others
-			// now, all is loaded once more.
+		now := s.stamps(file)
+		if !maps.Equal(now, loaded) && maps.Equal(now, last) {
+			// A mistake is said by Reload, once for each version of the files.
 			_ = s.Reload()
-			loaded = now
+			// What changes from here on is not what was loaded.
+			loaded = s.stamps(file)
+			for path := range loaded {
+				if stamp, known := now[path]; known {
+					loaded[path] = stamp
+				}
+			}
+			now = loaded
 		}
 		last = now
 	}
 }
 
-// stamp tells versions of the configuration's files apart.
-func (s *Server) stamp(file string) string {
-	files := []string{file}
-	for _, g := range s.state.Load().cfg.Groups {
-		for _, source := range g.Keys {
-			if path, ok := strings.CutPrefix(source, "file:"); ok {
-				files = append(files, path)
-			}
-		}
-	}
-	var b strings.Builder
-	for _, path := range slices.Compact(files) {
+// stamps tell versions of the configuration's files apart, by path.
+func (s *Server) stamps(file string) map[string]string {
+	s.reloads.result.Lock()
+	files := append([]string{file}, s.reloads.files...)
+	s.reloads.result.Unlock()
+	stamps := make(map[string]string, len(files))
+	for _, path := range files {
 		if st, err := os.Stat(path); err == nil {
-			fmt.Fprintf(&b, "%s %d %d\n", path, st.Size(), st.ModTime().UnixNano())
+			stamps[path] = fmt.Sprint(st.Size(), st.ModTime().UnixNano())
 		} else {
-			fmt.Fprintf(&b, "%s missing\n", path)
+			stamps[path] = "missing"
 		}
 	}
-	return b.String()
+	return stamps
 }

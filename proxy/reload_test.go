@@ -14,6 +14,7 @@ import (
 
 	"gemini-resilient-proxy/bench/upstream"
 	"gemini-resilient-proxy/proxy"
+	"gemini-resilient-proxy/routing"
 )
 
 // reloaded is a fleet of two targets whose configuration can be loaded again.
@@ -188,7 +189,7 @@ func TestGroupsOfTheAdminListener(t *testing.T) {
 		t.Error(body)
 	}
 	until := g.Keys[0].Parked["gemini-2.5-flash"]
-	if k := g.Keys[0]; k.Name != "env:KEYS#1" || k.Tail != "key1" || k.State != "parked" || until.Minute() != 0 || time.Until(until) > 25*time.Hour {
+	if k := g.Keys[0]; k.Name != "env:KEYS#1" || k.Tail != "key1" || k.State != "parked" || k.Reason != "status 429" || until.Minute() != 0 || time.Until(until) > 25*time.Hour {
 		t.Errorf("%+v", k)
 	}
 	if k := g.Keys[1]; k.State != "ejected" || k.Reason != "status 403" || k.Until == "" {
@@ -255,21 +256,30 @@ func TestWatchFiles(t *testing.T) {
 	<-done
 }
 
-// A change that comes while the one before is being loaded is not lost.
-func TestFileChangesWhileItIsLoaded(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "config.yaml")
+// A file that goes on changing while it is loaded is loaded again, and so is one
+// whose mistake is mended in a file that it names: of keys, of a token, of
+// systemd's credentials.
+func TestWatchFilesThatAreBeingWritten(t *testing.T) {
+	dir := t.TempDir()
+	file, later := filepath.Join(dir, "config.yaml"), ""
 	r := newRig(t, upstream.Always(whole), nil)
-	write := func(path string) {
-		text := fmt.Sprintf("groups:\n  default:\n    path: %s\n    targets: [%s]\n", path, r.up.URL())
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Error(err)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	write("/one")
+	config := func(path, more string) string {
+		return fmt.Sprintf("listen_addr: 127.0.0.1:0\ngroups: {default: {path: %s, targets: [\"%s\"], keys: credential:keys}}\n%s", path, r.up.URL(), more)
+	}
+	const clients = "clients: [{name: anna, token: file:%s}]\n"
+	write("config.yaml", config("/one", ""))
+	write("keys", "AIzaCANARY-one-and-only\n")
 	r.server.SetSource(func() (proxy.Config, error) {
-		c, err := proxy.LoadConfig(file, func(string) (string, bool) { return "", false })
-		if err == nil && c.Groups[0].Path == "/second" {
-			write("/the-third")
+		c, err := proxy.LoadConfig(file, func(name string) (string, bool) { return dir, name == "CREDENTIALS_DIRECTORY" })
+		if later != "" {
+			write("config.yaml", later)
+			later = ""
 		}
 		return c, err
 	})
@@ -278,20 +288,41 @@ func TestFileChangesWhileItIsLoaded(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { r.server.WatchFiles(file); close(done) }()
-	goTo := func(path string) {
+	saw := func(token, path, key string) {
 		t.Helper()
 		if !eventually(func() bool {
 			r.up.Reset()
-			r.post(streamPath, ask("x"))
+			r.post(streamPath, ask("x"), "x-goog-api-key", token)
 			list := r.up.Requests()
-			return len(list) == 1 && strings.HasPrefix(list[0].Target, path+"/")
+			return len(list) == 1 && strings.HasPrefix(list[0].Target, path+"/") && list[0].Header.Get("X-Goog-Api-Key") == key
 		}) {
-			t.Fatalf("requests do not go to %s", path)
+			t.Fatalf("requests do not go to %s with %s", path, key)
 		}
 	}
-	goTo("/one")
-	write("/second")
-	goTo("/the-third")
+	saw("", "/one", "AIzaCANARY-one-and-only")
+	// While the second one is loaded, the third is written.
+	later = config("/three", "")
+	write("config.yaml", config("/two", ""))
+	saw("", "/three", "AIzaCANARY-one-and-only")
+	write("keys", "# none yet\n")
+	if !eventually(func() bool { return r.metric("gemini_proxy_config_last_reload_successful") == "0" }) {
+		t.Fatal("a file without keys is not noticed")
+	}
+	write("keys", "# none yet\nAIzaCANARY-another-one\n")
+	saw("", "/three", "AIzaCANARY-another-one")
+	// The token's file is not there yet.
+	token := filepath.Join(dir, "token")
+	write("config.yaml", config("/four", fmt.Sprintf(clients, token)))
+	if !eventually(func() bool { return r.metric("gemini_proxy_config_last_reload_successful") == "0" }) {
+		t.Fatal("a file that is missing is not noticed")
+	}
+	write("token", routing.HashToken([]byte("first"))+"\n")
+	saw("first", "/four", "AIzaCANARY-another-one")
+	write("token", routing.HashToken([]byte("second"))+"\n\n")
+	saw("second", "/four", "AIzaCANARY-another-one")
+	if strings.Contains(r.log.String(), "CANARY") {
+		t.Error("the log says a key")
+	}
 	r.stop()
 	<-done
 }

@@ -88,7 +88,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	if s.tracer, err = newTracer(&cfg.Trace, s.metrics, log); err != nil {
 		return nil, err
 	}
-	s.reloads.at = time.Now()
+	s.reloads.at, s.reloads.files = time.Now(), cfg.sources
 	if s.share, err = newSharer(cfg.RedisURL, s.state.Load, s.gate, log, s.metrics); err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
