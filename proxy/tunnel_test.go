@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -218,4 +219,45 @@ func TestTunnelLastWords(t *testing.T) {
 		<-stop
 	}
 	r.idle()
+}
+
+// A tunnel goes on with another key of the group when the first is refused, for a
+// client that says who it is where keys stand.
+func TestTunnelWithKeysOfTheGroup(t *testing.T) {
+	r, f := newTunnels(t, func(c *proxy.Config) {
+		c.ListenAddr, c.GroupMapping, c.DefaultGroup = "127.0.0.1:0", map[string]string{"default": ""}, "g"
+		c.Groups = []proxy.GroupConfig{{Name: "g", Secrets: secrets(3)}}
+		c.Clients = []proxy.ClientConfig{tokenOf("anna", nil)}
+	})
+	for i, by := range [][2]string{{"?key=anna", ""}, {"?key=g:anna", ""}, {"", "x-goog-api-key: g:anna\r\n"}, {"", "Authorization: Bearer anna\r\n"}} {
+		w := r.wire()
+		w.send(handshake(livePath+by[0], by[1]))
+		c := f.next()
+		if i == 0 {
+			io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+			first := c.req.Header.Get("X-Goog-Api-Key")
+			if c = f.next(); c.req.Header.Get("X-Goog-Api-Key") == first {
+				t.Errorf("the same key again: %v", c.req.Header)
+			}
+		}
+		if h := c.req.Header; strings.Contains(fmt.Sprint(h, c.req.RequestURI), "anna") || !strings.Contains(h.Get("X-Goog-Api-Key")+h.Get("Authorization"), "CANARY") || h.Get("Upgrade") == "" {
+			t.Errorf("%q: upstream got %s %v", by, c.req.RequestURI, h)
+		}
+		io.WriteString(c, agreed)
+		if head := string(readHead(t, w)); !strings.HasPrefix(head, "HTTP/1.1 101 ") {
+			t.Errorf("%q: %s", by, head)
+		}
+		w.Close()
+		wantEnd(t, c.r, "")
+		c.Close()
+	}
+	w := r.wire()
+	w.send(handshake(livePath + "?key=nobody"))
+	if head := string(readHead(t, w)); !strings.HasPrefix(head, "HTTP/1.1 401 ") {
+		t.Error(head)
+	}
+	r.idle()
+	if strings.Contains(r.log.String(), "CANARY") {
+		t.Error("the log says a key")
+	}
 }
