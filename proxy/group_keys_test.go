@@ -259,3 +259,22 @@ func TestSpentQuotaIsNotWaitedFor(t *testing.T) {
 		t.Errorf("%d, attempts %s", a.status, f.counts())
 	}
 }
+
+// The soonest key is told of, also when it is the fallback's.
+func TestSoonestKeyOfTheFallback(t *testing.T) {
+	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{
+			{Name: "g", Targets: targets[:1], Secrets: secrets(2), Fallback: "spare"}, {Name: "spare", Targets: targets[1:], Secrets: secrets(1)},
+		}
+	})
+	f.play(quotaError("PerDay", "50", "1s"), quotaError("PerMinute", "15", "45s"))
+	for i := range 2 {
+		a := f.ask(streamPath, f.body)
+		if n, err := strconv.Atoi(a.header.Get("Retry-After")); a.status != 429 || err != nil || n < 40 || n > 45 {
+			t.Errorf("request %d: %d, Retry-After: %s, want that of the fallback", i, a.status, a.header.Get("Retry-After"))
+		}
+	}
+	if f.counts() != "2 1" {
+		t.Errorf("attempts %s", f.counts())
+	}
+}

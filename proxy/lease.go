@@ -55,9 +55,11 @@ func (e *exchange) borrow(now time.Time) (wait time.Duration, err error) {
 		return 0, nil
 	}
 	if home.fallback != nil {
-		if _, err := e.borrowFrom(home.fallback, now, routing.NoTarget, routing.NoKey); err == nil {
+		sooner, err := e.borrowFrom(home.fallback, now, routing.NoTarget, routing.NoKey)
+		if err == nil {
 			return 0, nil
 		}
+		wait = min(wait, sooner)
 	}
 	return wait, err
 }
@@ -230,7 +232,7 @@ func (e *exchange) blameKey(status int, f stream.Failure, told time.Duration, ha
 	}
 	now := time.Now()
 	r := routing.Refusal{
-		Status: status, InvalidKey: f.Reason == "API_KEY_INVALID", Elsewhere: f.Elsewhere, Spent: f.Spent, Told: told, HasTold: hasTold,
+		Status: status, InvalidKey: f.InvalidKey(), Elsewhere: f.Elsewhere, Spent: f.Spent, Told: told, HasTold: hasTold,
 	}
 	fate, until := r.Fate(now, pacific)
 	switch fate {

@@ -30,6 +30,23 @@ type Failure struct {
 	Elsewhere bool
 }
 
+// InvalidKey tells whether the API says that there is no such key as the one that
+// was sent, or not any more. The OpenAI-compatible surface says so in words alone.
+func (f *Failure) InvalidKey() bool {
+	if f.Reason == "API_KEY_INVALID" {
+		return true
+	}
+	if f.Code != 400 {
+		return false
+	}
+	for _, words := range [...]string{"API key not valid", "API key expired", "pass a valid API key"} {
+		if strings.Contains(f.Message, words) {
+			return true
+		}
+	}
+	return false
+}
+
 // codes are the HTTP status codes of google.rpc.Code names
 // (https://cloud.google.com/apis/design/errors#handling_errors).
 var codes = map[string]int{

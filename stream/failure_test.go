@@ -180,6 +180,23 @@ func TestFailureSaysWhatIsWrongWithAKey(t *testing.T) {
 	f("PerDay", `7,null,"PerDay",{"@type": 5}`, "", false)
 }
 
+func TestFailureOfAKey(t *testing.T) {
+	f := func(code int, message, reason string, want bool) {
+		t.Helper()
+		got, ok := ParseFailure(fmt.Appendf(nil, `{"error": {"code": %d,"message": %q,"details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo","reason": %q}]}}`, code, message, reason))
+		if !ok || got.InvalidKey() != want {
+			t.Errorf("%d %q %q: %t, want %t", code, message, reason, got.InvalidKey(), want)
+		}
+	}
+	f(400, "x", "API_KEY_INVALID", true)
+	f(400, "API key not valid. Please pass a valid API key.", "", true)
+	f(400, "API key expired. Please renew the API key.", "", true)
+	f(400, "Please pass a valid API key.", "", true)
+	f(400, "User location is not supported for the API use.", "", false)
+	f(400, "Invalid JSON payload received.", "BAD_REQUEST", false)
+	f(404, "API key not valid", "", false)
+}
+
 func TestFailureAboutWhatTheRequestNames(t *testing.T) {
 	f := func(code int, message string, want bool) {
 		t.Helper()
