@@ -169,7 +169,7 @@ func TestMistakesShowNoSecret(t *testing.T) {
 	for _, text := range []string{
 		"groups: {a: {keys: [AIzaCANARY]}}", "groups: {a: {keys: AIzaCANARY}}", "groups: {a: {keys: 'file:x AIzaCANARY'}}",
 		"clients: [{name: a, token: AIzaCANARY}]", "clients: [{name: a, token: 'sha256:CANARY'}]",
-		"groups: {a: {keys: env:K}}",
+		"groups: {a: {keys: env:K}}", "groups: {a: {keys: env:AIzaSyCANARY_0123456789abcdef}}",
 	} {
 		_, got := load("listen_addr: 127.0.0.1:1\n"+text, "K", "CANARY\nCANARY\nbad CANARY")
 		if got == "" || strings.Contains(got, "CANARY") {

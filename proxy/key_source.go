@@ -48,6 +48,9 @@ func readKeySource(source string, getenv func(string) (string, bool)) (string, e
 	}
 	if name, ok := strings.CutPrefix(source, "env:"); ok {
 		value, ok := getenv(name)
+		if !ok && looksLikeKey(name) {
+			return "", errors.New("env: the variable is not set; what follows it is the name of a variable, not a key")
+		}
 		if !ok {
 			return "", fmt.Errorf("%s: the variable is not set", source)
 		}
@@ -62,6 +65,13 @@ func readKeySource(source string, getenv func(string) (string, bool)) (string, e
 		return "", fmt.Errorf("%s: %w", source, err)
 	}
 	return data, nil
+}
+
+// looksLikeKey tells whether what should be the name of a variable may be a key:
+// it is as long, and has capital and small letters and digits.
+func looksLikeKey(name string) bool {
+	const shortest = 20
+	return len(name) >= shortest && strings.ToUpper(name) != name && strings.ToLower(name) != name && strings.ContainsAny(name, "0123456789")
 }
 
 // keyFile returns the file that a reference is to, "" when it is to none, or to a
