@@ -188,7 +188,7 @@ func (h *healer) leaveCheckpoint() {
 	e := h.e
 	if h.resumed && e.failed.again > 1 && !h.splice.Progress() &&
 		(e.group.fallback != nil || e.group.balancer.Others(time.Now(), e.failed.target)) {
-		h.noResume = true
+		h.noResume, e.from = true, whence{}
 	}
 }
 

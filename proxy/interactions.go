@@ -45,6 +45,7 @@ type resumer struct {
 	hurried  bool      // the client's X-Server-Timeout is what the upstream has
 	keyFault bool      // the key of the last attempt was at fault
 	parked   *refusal  // there is no key to go on with
+	learnt   bool      // where the interaction is kept is noted
 
 	last response // before the commit point: what the upstream said last
 }
@@ -79,6 +80,7 @@ func (s *Server) interact(ctx *fasthttp.RequestCtx, e *exchange) {
 	r := &resumer{e: e, body: buf, attempt: &attempt{e: e}, stored: true}
 	defer r.releaseOnPanic(ctx)
 	buf.B = withoutKey(buf.B)
+	e.findOrigin(buf.B)
 	var id, last []byte
 	if string(e.method) == "GET" {
 		r.named = true
@@ -175,6 +177,7 @@ func (r *resumer) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 func (r *resumer) WriteTo(w io.Writer) (n int64, err error) {
 	defer r.e.s.recovered("interactions", &err)
 	r.e.first()
+	r.learn()
 	r.e.record.bytes += int64(len(r.out) - frameRoom)
 	if _, err := r.e.client.writeFirst(w, r.out[frameRoom:], true); err != nil {
 		return 0, r.clientFailed(err)
@@ -202,6 +205,7 @@ func (r *resumer) WriteTo(w io.Writer) (n int64, err error) {
 
 // flush writes what is pending as one chunk.
 func (r *resumer) flush() error {
+	r.learn()
 	r.e.record.bytes += int64(len(r.out) - frameRoom)
 	if _, err := r.e.client.Write(sealFrame(r.out)); err != nil {
 		return r.clientFailed(err)
@@ -211,6 +215,14 @@ func (r *resumer) flush() error {
 		r.brokenAt = time.Time{}
 	}
 	return nil
+}
+
+// learn notes where the interaction is kept, before the client can ask for it.
+func (r *resumer) learn() {
+	if id := r.flow.ID(); !r.learnt && len(id) > 0 {
+		r.learnt = true
+		r.e.learnKept(append([]byte("interactions/"), id...))
+	}
 }
 
 func (r *resumer) clientFailed(err error) error {

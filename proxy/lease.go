@@ -71,14 +71,27 @@ func (g *group) hasOther(now time.Time, index int) bool {
 
 // borrowFrom takes a target and a key of a group.
 func (e *exchange) borrowFrom(g *group, now time.Time, avoid, avoidKey int) (wait time.Duration, err error) {
-	key := routing.NoKey
-	if e.usesKeys(g) {
-		if key, wait = g.keys.Acquire(now, e.modelFor(g), avoidKey); key == routing.NoKey {
-			return wait, errParked
-		}
+	key, wait, err := e.borrowKey(g, now, avoidKey)
+	if err == nil {
+		e.take(lease{group: g, choice: g.balancer.Acquire(now, avoid), key: key, open: true})
 	}
-	e.take(lease{group: g, choice: g.balancer.Acquire(now, avoid), key: key, open: true})
-	return 0, nil
+	return wait, err
+}
+
+// borrowKey takes a key of a group, where the request is sent with one: that
+// which made what the request names, if it is admitted.
+func (e *exchange) borrowKey(g *group, now time.Time, avoid int) (key int, wait time.Duration, err error) {
+	if !e.usesKeys(g) {
+		return routing.NoKey, 0, nil
+	}
+	model := e.modelFor(g)
+	if f := &e.from; f.group == g && f.key != routing.NoKey && g.keys.AcquireSame(now, model, f.key) {
+		return f.key, 0, nil
+	}
+	if key, wait = g.keys.Acquire(now, model, avoid); key == routing.NoKey {
+		return key, wait, errParked
+	}
+	return key, 0, nil
 }
 
 // borrowAgain takes the target and the key of the attempt before: what that has

@@ -16,10 +16,19 @@ const maxOrigins = 1 << 16
 type whence struct {
 	group  *group // nil when nothing is known
 	target int
-	key    int
-	bound  bool // the request can be served nowhere else
+	key    int  // that it was made with, NoKey when another one will do
+	bound  bool // no other target can serve the request
 	client string
 }
+
+// tie is how much what a request brings depends on where it came from.
+type tie uint8
+
+const (
+	toTarget tie = iota // a thought signature: it is best there
+	toKey               // what the API keeps for a caller: with that key
+	toBoth              // a long decode, an upload: there, and nowhere else
+)
 
 // learn notes where the tokens and signatures of an event, or of a document, came
 // from. Clients send them back.
@@ -41,23 +50,45 @@ func (l *lease) origin() routing.Origin {
 	return o
 }
 
-// findOrigin finds out where what the body brings came from. The token of a long
-// decode is known to its target alone. A thought signature is known best there:
-// the newest of them says where the conversation was.
+// findOrigin finds out where what the request brings came from. The token of a
+// long decode is known to its target alone; a file, a cached content and an
+// interaction are kept for the key that made them; a thought signature is known
+// best where it was made, and the newest of them says where the conversation was.
 func (e *exchange) findOrigin(body []byte) {
-	if !e.group.bound {
+	if !e.group.bound || e.from.group != nil {
 		return
 	}
-	stream.EachToken(body, func(value []byte) { e.cameFrom(value, true) })
-	if e.from.group != nil || !e.group.signs {
-		return
+	stream.EachToken(body, func(value []byte) { e.cameFrom(value, toBoth) })
+	for _, find := range [...]func(){
+		func() { e.keptFor(stream.ResourceName(e.path)) },
+		func() { stream.EachResource(body, e.keptFor) },
+	} {
+		if e.from.group == nil {
+			find()
+		}
 	}
-	stream.EachSignature(body, func(value []byte) { e.cameFrom(value, false) })
+	if e.from.group == nil && e.group.signs {
+		stream.EachSignature(body, func(value []byte) { e.cameFrom(value, toTarget) })
+	}
+}
+
+// keptFor is cameFrom for the name of something that the API keeps.
+func (e *exchange) keptFor(name []byte) {
+	if len(name) > 0 {
+		e.cameFrom(append([]byte("kept "), name...), toKey)
+	}
+}
+
+// learnKept notes whose something is that the API keeps.
+func (e *exchange) learnKept(name []byte) {
+	if len(name) > 0 && e.group.bound {
+		e.s.origins.Note(append([]byte("kept "), name...), e.lease.origin())
+	}
 }
 
 // cameFrom makes the place that the value came from that of the request, if it
 // is one of its group's or the fallback's.
-func (e *exchange) cameFrom(value []byte, bound bool) {
+func (e *exchange) cameFrom(value []byte, t tie) {
 	o, known := e.s.origins.Find(value)
 	if !known {
 		return
@@ -66,12 +97,12 @@ func (e *exchange) cameFrom(value []byte, bound bool) {
 		if g == nil || g.Name != o.Group {
 			continue
 		}
-		for i, t := range g.targets {
-			if t.Name != o.Target {
+		for i, target := range g.targets {
+			if target.Name != o.Target {
 				continue
 			}
-			e.from = whence{group: g, target: i, key: routing.NoKey, bound: bound, client: o.Client}
-			if g.keys != nil && bound {
+			e.from = whence{group: g, target: i, key: routing.NoKey, bound: t == toBoth, client: o.Client}
+			if g.keys != nil && t != toTarget {
 				e.from.key = g.keys.Index(o.Key)
 			}
 			return
@@ -82,25 +113,19 @@ func (e *exchange) cameFrom(value []byte, bound bool) {
 // borrowThere takes the place that the request came from. ok is false when the
 // request can go elsewhere, and there is a reason to: the target is ejected, or
 // has just failed it, or is that of the fallback, whose turn it may not be.
-func (e *exchange) borrowThere(now time.Time) (ok bool, wait time.Duration, err error) {
+func (e *exchange) borrowThere(now time.Time) (ok bool, wait time.Duration, _ error) {
 	f := &e.from
 	g := f.group
-	if g == nil || !f.bound && (g != e.group || e.failed.group == g && e.failed.target == f.target || !g.balancer.Admitted(now, f.target)) {
+	if g == nil || !f.bound && (g != e.group && f.key == routing.NoKey || e.failed.group == g && e.failed.target == f.target || !g.balancer.Admitted(now, f.target)) {
 		return false, 0, nil
 	}
-	key := routing.NoKey
-	switch {
-	case !e.usesKeys(g):
-	case f.key != routing.NoKey && g.keys.AcquireSame(now, e.modelFor(g), f.key):
-		key = f.key
-	default:
-		avoid := routing.NoKey
-		if e.failed.group == g {
-			avoid = e.failed.key
-		}
-		if key, wait = g.keys.Acquire(now, e.modelFor(g), avoid); key == routing.NoKey {
-			return f.bound, wait, errParked
-		}
+	avoid := routing.NoKey
+	if e.failed.group == g {
+		avoid = e.failed.key
+	}
+	key, wait, err := e.borrowKey(g, now, avoid)
+	if err != nil {
+		return f.bound, wait, err
 	}
 	e.take(lease{group: g, choice: g.balancer.AcquirePinned(now, f.target), key: key, open: true})
 	return true, 0, nil
@@ -159,6 +184,6 @@ func (e *exchange) learnUpload(url []byte) {
 // findUpload finds out where the upload was begun that the request goes on with.
 func (e *exchange) findUpload() {
 	if e.isUpload() {
-		e.cameFrom(uploadName(e.query), true)
+		e.cameFrom(uploadName(e.query), toBoth)
 	}
 }

@@ -177,3 +177,58 @@ func TestUploadStaysWithItsTarget(t *testing.T) {
 		}
 	}
 }
+
+// What the API keeps for the key that made it is asked for with that key: a file
+// that was uploaded, a cached content, an interaction.
+func TestWhatIsKeptStaysWithItsKey(t *testing.T) {
+	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Secrets: secrets(5)}}
+	})
+	const streamed = "event: interaction.created\ndata: {\"interaction\":{\"id\":\"%s\"},\"event_id\":\"e1\",\"event_type\":\"interaction.created\"}\n\n" +
+		"event: interaction.completed\ndata: {\"interaction\":{\"id\":\"%[1]s\"},\"event_id\":\"e3\",\"event_type\":\"interaction.completed\"}\n\nevent: done\ndata: [DONE]\n\n"
+	json := func(body string) upstream.Script {
+		return upstream.Script{upstream.Status(200, map[string]string{"Content-Type": "application/json"}, body)}
+	}
+	for i, made := range []struct {
+		path, body string
+		answer     func(id string) upstream.Script
+		uses       func(id string) [][3]string // method, path, body
+	}{
+		{"/upload/v1beta/files?upload_id=x", "{}", func(id string) upstream.Script { return json(`{"file": {"name": "files/` + id + `"}}`) }, func(id string) [][3]string {
+			return [][3]string{
+				{"POST", streamPath, `{"contents":[{"parts":[{"fileData":{"fileUri":"https://generativelanguage.googleapis.com/v1beta/files/` + id + `"}}]}]}`},
+				{"POST", "/v1beta/models/m:countTokens", `{"contents":[{"parts":[{"file_data":{"file_uri":"https://x/v1beta/files/` + id + `"}}]}]}`},
+				{"GET", "/v1beta/files/" + id, ""}, {"DELETE", "/v1beta/files/" + id, ""}, {"GET", "/v1beta/files/" + id + ":download?alt=media", ""},
+			}
+		}},
+		{"/v1beta/cachedContents", `{"model":"models/m"}`, func(id string) upstream.Script {
+			return upstream.Script{upstream.Head(200, upstream.Chunked, "Content-Type", "application/json"), upstream.Send("{\n \"name\": \"cachedContents/" + id + "\"}"), upstream.End()}
+		}, func(id string) [][3]string {
+			return [][3]string{{"POST", streamPath, `{"cachedContent":"cachedContents/` + id + `","contents":[]}`}, {"PATCH", "/v1beta/cachedContents/" + id, "{}"}}
+		}},
+		{"/v1beta/interactions", `{"model":"m","input":"x"}`, func(id string) upstream.Script { return json(`{"id": "` + id + `"}`) }, func(id string) [][3]string {
+			return [][3]string{{"POST", "/v1beta/interactions", `{"model":"m","input":"y","previous_interaction_id":"` + id + `"}`}, {"GET", "/v1beta/interactions/" + id, ""}}
+		}},
+		{"/v1beta/interactions", `{"model":"m","input":"x","stream":true}`, func(id string) upstream.Script {
+			return upstream.Script{upstream.Head(200, upstream.Chunked, "Content-Type", "text/event-stream"), upstream.Send(fmt.Sprintf(streamed, id)), upstream.End()}
+		}, func(id string) [][3]string {
+			return [][3]string{{"POST", "/v1beta/interactions", `{"model":"m","input":"y","stream":true,"previous_interaction_id":"` + id + `"}`}, {"GET", "/v1beta/interactions/" + id + "?stream=true", ""}}
+		}},
+	} {
+		for k := range 6 {
+			id := fmt.Sprintf("id-%d-%d", i, k)
+			f.play(made.answer(id))
+			if resp, body, err := f.post(made.path, made.body); err != nil || resp.StatusCode != 200 {
+				t.Fatal(made.path, resp, body, err)
+			}
+			where, key := f.counts(), f.keys()
+			for _, use := range made.uses(id) {
+				f.play(upstream.Script{upstream.ErrorBody(404, "NOT_FOUND", "x", 0)})
+				f.do(use[0], use[1], use[2])
+				if f.counts() != where || f.keys() != key {
+					t.Errorf("%s: %s %s at %s with key %s, want at %s with key %s", id, use[0], use[1], f.counts(), f.keys(), where, key)
+				}
+			}
+		}
+	}
+}

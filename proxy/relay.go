@@ -50,6 +50,7 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 		no = e.enter()
 	}
 	if no == nil {
+		e.findOrigin(buf.B)
 		no = e.aim()
 	}
 	if no != nil {
@@ -160,6 +161,8 @@ type relayed struct {
 	err    error
 	direct bool          // the head is on the wire, frames go to the connection
 	whole  bool          // all of the body came with the head
+	learns bool          // the body may name something that the API keeps
+	seen   []byte        // of it then, up to maxKeyError
 	after  time.Duration // when there is a key again, 0: as the upstream says
 	shadow *shadow
 	judged bool // the verdict on the attempt is recorded
@@ -209,6 +212,7 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	e.record.toFirst = now.Sub(e.started)
 	e.streaming = true
 	r.shadow = newShadow(e, r.a)
+	r.learns = e.group.bound && e.creates(&r.a.head)
 	size := r.size()
 	if r.a.body.framing == framedByNothing {
 		size = 0
@@ -259,6 +263,9 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 		if m > 0 {
 			n += int64(m)
 			r.e.record.bytes += int64(m)
+			if r.learns {
+				r.see(room[frameRoom : frameRoom+m])
+			}
 			if r.shadow != nil {
 				r.shadow.take(room[frameRoom : frameRoom+m])
 			}
@@ -283,7 +290,11 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 
 // writeWhole writes a body that came with its head.
 func (r *relayed) writeWhole(w io.Writer) (int64, error) {
-	n, err := r.e.client.writeFirst(w, r.a.body.takeEarly(), false)
+	body := r.a.body.takeEarly()
+	if r.learns {
+		r.see(body)
+	}
+	n, err := r.e.client.writeFirst(w, body, false)
 	r.e.record.bytes += int64(n)
 	if err != nil {
 		r.err = r.e.clientWriteError(err)

@@ -96,7 +96,7 @@ func (r *relayed) blames() bool {
 		return false
 	}
 	r.readAhead()
-	f, _ := stream.ParseFailure(plainError(a, r.ahead))
+	f, _ := stream.ParseFailure(plainBody(a, r.ahead))
 	told, hasTold := routing.ParseRetryAfter(a.retryAfter(), time.Now())
 	if f.HasDelay {
 		told, hasTold = max(told, f.Delay), true
@@ -117,14 +117,30 @@ func (r *relayed) readAhead() {
 	}
 }
 
-// plainError is the body of an error without content coding.
-func plainError(a *attempt, body []byte) []byte {
+// plainBody is the beginning of a body, in memory, without content coding.
+func plainBody(a *attempt, body []byte) []byte {
 	coding := a.head.ContentEncoding()
 	if !bytes.EqualFold(coding, []byte("gzip")) && !bytes.EqualFold(coding, []byte("x-gzip")) {
 		return body
 	}
 	plain, _ := io.ReadAll(io.LimitReader(&gunzip{src: bytes.NewReader(body)}, maxKeyError))
 	return plain
+}
+
+// creates tells whether the response may name something that the API keeps from
+// now on: a file, a cached content or an interaction.
+func (e *exchange) creates(h *fasthttp.ResponseHeader) bool {
+	return h.StatusCode() == 200 && claimOf(h.ContentType()) == claimsJSON && string(e.method) != "GET" &&
+		(e.isUpload() || bytes.HasSuffix(e.path, []byte("/cachedContents")) || bytes.HasSuffix(e.path, []byte("/interactions")))
+}
+
+// see looks at what the client is about to be given for the name of what was made.
+func (r *relayed) see(p []byte) {
+	r.seen = append(r.seen, p[:min(len(p), maxKeyError-len(r.seen))]...)
+	if name := stream.CreatedName(plainBody(r.a, r.seen)); name != nil || len(r.seen) == maxKeyError {
+		r.e.learnKept(name)
+		r.learns = false
+	}
 }
 
 // otherKey takes another key after one that was at fault. When there is none, no

@@ -1,0 +1,52 @@
+package stream
+
+import "testing"
+
+func TestResourceName(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		if got := string(ResourceName([]byte(text))); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	f("files/abc", "files/abc")
+	f("https://generativelanguage.googleapis.com/v1beta/files/abc", "files/abc")
+	f("/v1beta/files/abc:download?alt=media", "files/abc")
+	f("/v1beta/cachedContents/c-1", "cachedContents/c-1")
+	f("projects/p/locations/l/cachedContents/7", "cachedContents/7")
+	f("/v1beta/interactions/v1_x/cancel", "interactions/v1_x")
+	f("/upload/v1beta/files", "")
+	f("/v1beta/files/", "")
+	f("gs://bucket/profiles/x", "")
+	f("models/x", "")
+	f("", "")
+}
+
+func TestEachResource(t *testing.T) {
+	const body = `{"contents":[{"parts":[{"fileData":{"fileUri":"https:\/\/h\/v1beta\/files\/a1","mimeType":"x"}},{"file_data":{"file_uri":"files/a2"}},` +
+		`{"text":"\"fileUri\":\"files/no\""},{"fileData":{"fileUri":"https://youtu.be/x"}}]}],"cachedContent":"cachedContents/c1","cached_content" : "cachedContents/c2","previous_interaction_id":"v1_x"}`
+	got := ""
+	EachResource([]byte(body), func(name []byte) { got += string(name) + " " })
+	if want := "files/a1 files/a2 cachedContents/c1 cachedContents/c2 interactions/v1_x "; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for i := range len(body) {
+		EachResource([]byte(body[:i]), func([]byte) {})
+	}
+}
+
+func TestCreatedName(t *testing.T) {
+	f := func(body, want string) {
+		t.Helper()
+		if got := string(CreatedName([]byte(body))); got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+	f(`{"file": {"name": "files/abc","uri": "x"}}`, "files/abc")
+	f(`{"name": "cachedContents/c1","model": "m"}`, "cachedContents/c1")
+	f(` {"id": "v1_x","status": "completed"}`, "interactions/v1_x")
+	f(`{"name": "models/m"}`, "")
+	f(`{"file": 5,"id": 7,"name": null}`, "")
+	f(`[]`, "")
+	f(``, "")
+}
