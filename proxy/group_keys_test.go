@@ -250,12 +250,13 @@ func TestSpentQuotaIsNotWaitedFor(t *testing.T) {
 			t.Errorf("%d %q after %d attempts", a.status, a.body, f.up.Count())
 		}
 	}
-	// The fallback is another quota.
-	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
-		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets[:1], Fallback: "spare"}, {Name: "spare", Targets: targets[1:]}}
+	// The fallback is another quota; another target is not.
+	f := newFleet(t, 3, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		targets[1].Priority = 1
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets[:2], Fallback: "spare"}, {Name: "spare", Targets: targets[2:]}}
 	})
 	f.play(quotaError("GenerateRequestsPerDay", "50", "40s"), whole)
-	if a := f.ask(streamPath, f.body, "x-goog-api-key", "own"); a.status != 200 || f.counts() != "1 1" {
+	if a := f.ask(streamPath, f.body, "x-goog-api-key", "own"); a.status != 200 || f.counts() != "1 0 1" {
 		t.Errorf("%d, attempts %s", a.status, f.counts())
 	}
 }

@@ -115,6 +115,7 @@ func (e *exchange) toldBy(f *stream.Failure, told time.Duration, hasTold bool) (
 	case !f.Spent || l.key != routing.NoKey:
 		return told, hasTold
 	case e.group.fallback != nil && l.group == e.group:
+		e.failed.spent = true
 		return 0, true
 	}
 	now := time.Now()

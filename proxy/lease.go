@@ -26,7 +26,8 @@ type failed struct {
 	group  *group
 	target int
 	key    int
-	again  int // attempts in a row that failed so in the request's own group
+	again  int  // attempts in a row that failed so in the request's own group
+	spent  bool // the client's key has no quota left there
 }
 
 // errParked: no key of the group is of use for now.
@@ -46,7 +47,7 @@ func (e *exchange) borrow(now time.Time) (wait time.Duration, err error) {
 	if e.failed.group == home {
 		avoid, key = e.failed.target, e.failed.key
 	}
-	if other := home.fallback; other != nil && e.failed.again > 1 && !home.hasOther(now, avoid) {
+	if other := home.fallback; other != nil && (e.failed.spent || e.failed.again > 1 && !home.hasOther(now, avoid)) {
 		if _, err := e.borrowFrom(other, now, routing.NoTarget, routing.NoKey); err == nil {
 			return 0, nil
 		}
