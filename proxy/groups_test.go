@@ -322,3 +322,19 @@ func TestRetryBudget(t *testing.T) {
 		t.Error("no request was given up for the budget")
 	}
 }
+
+// A retry that would come when the client has given up is not waited for.
+func TestNoRetryPastTheClientsDeadline(t *testing.T) {
+	for _, path := range []string{streamPath, "/v1beta/models/gemini-2.5-flash:generateContent"} {
+		f := newFleet(t, 1, func(c *proxy.Config, targets []proxy.TargetConfig) {
+			c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets}}
+		})
+		f.play(upstream.Script{upstream.ErrorBody(503, "UNAVAILABLE", "overloaded", 20*time.Second)})
+		if a := f.ask(path, f.body, "X-Server-Timeout", "5"); a.status != 503 || !strings.Contains(a.body, "overloaded") || f.up.Count() != 1 {
+			t.Errorf("%s: %d %q after %d attempts", path, a.status, a.body, f.up.Count())
+		}
+		if f.metric(`gemini_proxy_given_up_total{group="g",reason="deadline"}`) != "1" {
+			t.Error("it was not given up for the deadline")
+		}
+	}
+}

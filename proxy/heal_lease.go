@@ -122,12 +122,23 @@ func (e *exchange) toldBy(f *stream.Failure, told time.Duration, hasTold bool) (
 	return routing.NextMidnight(now, pacific).Sub(now), true
 }
 
+// left returns the time that is left for a further attempt to begin. As long as
+// nothing was delivered, that is no more than the client gives the server: whoever
+// waits for longer answers nobody. An attempt that was hurried itself is repeated.
+func (e *exchange) left(o routing.Outcome) time.Duration {
+	left := time.Until(e.deadline)
+	if t := e.serverTimeout(); t > 0 && !e.streaming && o != routing.Stall {
+		left = min(left, t-time.Since(e.started))
+	}
+	return left
+}
+
 // decide says what follows an interruption. A key that was at fault is none of
 // the upstream's failures: with another one the request goes on at once, and
 // without one it waits for the first that is admitted again, or parked says when
 // that is.
 func (e *exchange) decide(l *routing.Ledger, keyFault bool, o routing.Outcome, progress bool, told time.Duration, hasTold bool) (d routing.Decision, parked *refusal) {
-	p, left := &e.group.policy, time.Until(e.deadline)
+	p, left := &e.group.policy, e.left(o)
 	if !keyFault {
 		return p.Decide(l, o, progress, told, hasTold, left), nil
 	}
