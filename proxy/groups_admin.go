@@ -121,7 +121,7 @@ func (g *group) view(now time.Time) groupView {
 			state, k.Reason = "parked", "status 429"
 		}
 		v.Keys = append(v.Keys, keyView{
-			Name: k.Name, Tail: k.Tail, State: state, Reason: k.Reason, Until: optional(k.Until), Parked: k.Parked,
+			Name: k.Name, Tail: k.Tail, State: state, Reason: k.Reason, Until: optional(k.Until), Parked: inUTC(k.Parked),
 			Running: k.Running, Recent: k.Recent,
 		})
 	}
@@ -144,4 +144,12 @@ func (s *Server) serveReload(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Write([]byte("loaded\n"))
+}
+
+// inUTC shows times as all others are.
+func inUTC(times map[string]time.Time) map[string]time.Time {
+	for name, t := range times {
+		times[name] = t.UTC().Truncate(time.Second)
+	}
+	return times
 }

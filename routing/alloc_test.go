@@ -66,6 +66,9 @@ func TestNoAllocations(t *testing.T) {
 		gate.Enter(ticket, Entrant{Client: 7, ClientLimit: 3, Group: "default", GroupLimit: 3}, noon)
 		gate.Leave(ticket, noon)
 	})
+	origins, came := NewOrigins(10), Origin{Group: "g", Target: "t"}
+	origins.Note(path, came)
+	f("Origins", func() { origins.Note(path, came); origins.Find(path); origins.Find(host) })
 	f("Find", func() { clients.Find(name) })
 	f("AppendPath", func() { renames.AppendPath(target, path) })
 	f("Decide", func() {

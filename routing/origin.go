@@ -73,7 +73,8 @@ func (o *Origins) Find(value []byte) (from Origin, known bool) {
 func (o *Origins) share(from Origin) *Origin {
 	at := o.shared[from]
 	if at == nil {
-		at = &from
+		at = new(Origin)
+		*at = from
 		o.shared[from] = at
 	}
 	return at

@@ -57,6 +57,9 @@ func TestNoAllocations(t *testing.T) {
 	f("Reader", readAll(fast))
 	f("Reader, array", readAll(list))
 	f("Chunk", func() { c.Parse(payload, text) })
+	signed := []byte(`{"parts":[{"text":"x","thoughtSignature":"c2ln"}],"continuationToken": "T"}`)
+	ignore := func([]byte) {}
+	f("EachSignature, EachToken, EachResource", func() { EachSignature(signed, ignore); EachToken(signed, ignore); EachResource(signed, ignore) })
 	f("Chunk, call", func() { c.Parse(calls, text) })
 	f("Chunk, malformed", func() { c.Parse(payload[:len(payload)-1], text) })
 	f("AppendEvent", func() { AppendEvent(out, payload) })

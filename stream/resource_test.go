@@ -1,6 +1,9 @@
 package stream
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 func TestResourceName(t *testing.T) {
 	f := func(text, want string) {
@@ -49,4 +52,23 @@ func TestCreatedName(t *testing.T) {
 	f(`{"file": 5,"id": 7,"name": null}`, "")
 	f(`[]`, "")
 	f(``, "")
+}
+
+// Whatever a body says, a name is a part of it, with its collection in front.
+func FuzzResourceNames(f *testing.F) {
+	f.Add([]byte(`{"file": {"name": "files/abc"},"id": "v1_x","fileUri": "https://h/v1beta/files/a","cachedContent": "cachedContents/c","previous_interaction_id": "v1"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		check := func(name []byte) {
+			if !bytes.Equal(ResourceName(name), name) {
+				t.Errorf("%q is no name of its own", name)
+			}
+		}
+		if name := ResourceName(body); name != nil {
+			check(name)
+		}
+		if name := CreatedName(body); name != nil {
+			check(name)
+		}
+		EachResource(body, check)
+	})
 }

@@ -213,7 +213,7 @@ function groups(view) {
 		parts.push(table(['Target', 'State', 'Running', 'Failures', 'Ejections', 'Why', 'Until'], (g.targets || []).map((t) =>
 			[t.url, state(t.state), number(t.running), number(t.failures), number(t.ejections), t.reason || '', clock(t.until)]), 'Targets of ' + g.name));
 		if (g.keys) parts.push(table(['Key', 'State', 'Running', 'Last minute', 'Why', 'Until'], g.keys.map((k) =>
-			[k.name, state(k.state), number(k.running), number(k.last_minute), k.reason || parked(k.parked), clock(k.until)]), 'Keys of ' + g.name));
+			[k.name, state(k.state), number(k.running), number(k.last_minute), [k.reason, parked(k.parked)].filter(Boolean).join(': '), clock(k.until)]), 'Keys of ' + g.name));
 		if (g.more_keys) parts.push(make('p', 'and ' + number(g.more_keys) + ' more keys', 'quiet'));
 	}
 	patchAll($('groups'), parts);
