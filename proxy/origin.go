@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"gemini-resilient-proxy/routing"
@@ -132,13 +133,14 @@ func (e *exchange) borrowThere(now time.Time) (ok bool, wait time.Duration, _ er
 }
 
 // knows tells whether the target of the lease takes a thought signature: one that
-// it has made itself. One of which nothing is known is its own, but in a fallback.
+// it has made itself, for whichever group. One of which nothing is known is taken
+// to be of the request's own group.
 func (l *lease) knows(value []byte, origins *routing.Origins, home *group) bool {
-	o, known := origins.Find(value)
-	if !known {
-		return l.group == home
+	name := l.target().Name
+	if o, known := origins.Find(value); known {
+		return o.Target == name
 	}
-	return o.Group == l.group.Name && o.Target == l.target().Name
+	return l.group == home || slices.ContainsFunc(home.targets, func(t *target) bool { return t.Name == name })
 }
 
 // withOwnSignatures returns a body without the thought signatures that the target

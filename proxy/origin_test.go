@@ -100,6 +100,23 @@ func TestThoughtSignatureIsNotSentElsewhere(t *testing.T) {
 	}
 }
 
+// Groups with keys of their own at the same upstream have the same thoughts.
+func TestThoughtSignatureOfTheSameUpstream(t *testing.T) {
+	f := newFleet(t, 1, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Secrets: secrets(1), Fallback: "spare"}, {Name: "spare", Targets: targets, Secrets: secrets(2)[1:]}}
+	})
+	f.up.SetHandler(byKey(map[string]upstream.Script{"1": quotaError("PerDay", "50", "1s"), "": whole}))
+	body := history("dW5rbm93bg==")
+	if a := f.ask(streamPath, body); a.status != 200 || f.keys() != "12" {
+		t.Fatal(a.status, f.keys())
+	}
+	for _, r := range f.up.Requests() {
+		if string(r.Body) != body {
+			t.Errorf("the upstream got %s", r.Body)
+		}
+	}
+}
+
 // The token of a long decode that the client brings is known to the target and
 // the key that made it, and to nobody else.
 func TestClientsTokenStaysWithItsTarget(t *testing.T) {
