@@ -123,11 +123,12 @@ func (c *crowd) leave() {
 }
 
 // gate passes connections on to an upstream, and can be closed and opened again
-// at the same address.
+// at the same address. What comes back can be late.
 type gate struct {
 	t     *testing.T
 	addr  string
 	to    string
+	late  atomic.Int64 // nanoseconds that each piece of it takes
 	mu    sync.Mutex
 	l     net.Listener
 	conns []net.Conn
@@ -163,9 +164,20 @@ func (g *gate) open() {
 			g.conns = append(g.conns, in, out)
 			g.mu.Unlock()
 			go func() { io.Copy(out, in); out.Close() }()
-			go func() { io.Copy(in, out); in.Close() }()
+			go func() { io.Copy(slowly{in, &g.late}, out); in.Close() }()
 		}
 	}()
+}
+
+// slowly writes late.
+type slowly struct {
+	net.Conn
+	late *atomic.Int64
+}
+
+func (s slowly) Write(p []byte) (int, error) {
+	time.Sleep(time.Duration(s.late.Load()))
+	return s.Conn.Write(p)
 }
 
 // close resets every connection.

@@ -20,7 +20,8 @@ import (
 // when one is installed.
 type redisServer struct {
 	t    *testing.T
-	addr string
+	addr string // of the server itself
+	way  *gate  // that the replicas take to it
 	bin  string
 	cmd  *exec.Cmd
 	mini *miniredis.Miniredis
@@ -40,6 +41,7 @@ func newRedisServer(t *testing.T) *redisServer {
 	}
 	r.addr = l.Addr().String()
 	l.Close()
+	r.way = newGate(t, r.addr)
 	r.start()
 	t.Cleanup(func() {
 		if r.cmd != nil || r.mini != nil {
@@ -90,8 +92,13 @@ func (r *redisServer) stop() {
 func (r *redisServer) freeze() { r.cmd.Process.Signal(syscall.SIGSTOP) }
 func (r *redisServer) thaw()   { r.cmd.Process.Signal(syscall.SIGCONT) }
 
+// slow makes the answers come so late that no lease can be had for them; quick
+// ends it.
+func (r *redisServer) slow()  { r.way.late.Store(int64(700 * time.Millisecond)) }
+func (r *redisServer) quick() { r.way.late.Store(0) }
+
 // url is what a replica is told.
-func (r *redisServer) url() string { return "REDIS_URL=redis://:" + redisPassword + "@" + r.addr }
+func (r *redisServer) url() string { return "REDIS_URL=redis://:" + redisPassword + "@" + r.way.addr }
 
 // redisPassword must not be seen anywhere.
 const redisPassword = "CANARY-password"
@@ -115,7 +122,7 @@ func (s *service) shows(path, text string) {
 }
 
 // Three replicas on one server: what one learns of a key or a target, all know;
-// and nobody notices when the server is stopped, silent, and back.
+// and nobody notices when the server is stopped, slow, silent, and back.
 func TestReplicasShareAServer(t *testing.T) {
 	server := newRedisServer(t)
 	up, err := upstream.New(nil)
@@ -204,6 +211,7 @@ retry_base_delay: 10ms
 		more()
 	}
 	outage(server.stop, server.start)
+	outage(server.slow, server.quick)
 	if server.cmd != nil {
 		outage(server.freeze, server.thaw)
 	}
