@@ -27,6 +27,19 @@ const (
 	adminName  = "admin"
 )
 
+// lookupEnv is os.LookupEnv, with the LISTEN_FDS that the process was started
+// with: whoever takes the sockets over takes it out of the environment.
+var lookupEnv = func() func(string) (string, bool) {
+	const name = "LISTEN_FDS"
+	sockets, given := os.LookupEnv(name)
+	return func(asked string) (string, bool) {
+		if asked == name {
+			return sockets, given
+		}
+		return os.LookupEnv(asked)
+	}
+}()
+
 // isAdmin tells whether a name is that of a socket for the admin listener. One
 // without a name of its own has that of its unit. All others are public.
 func isAdmin(name string) bool {

@@ -45,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case *demo:
 		return runDemo(stdout, stderr)
 	}
-	cfg, err := proxy.LoadConfig(*file, os.LookupEnv)
+	cfg, err := proxy.LoadConfig(*file, lookupEnv)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -339,6 +340,53 @@ func TestMemoryIsShort(t *testing.T) {
 	if status, _, err := reply(c); status != 200 {
 		t.Error(status, err)
 	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.ends(0)
+}
+
+// A socket that was handed over counts, and not the address that is not used:
+// nobody else reaches it, so that keys need no clients, now and when they are
+// loaded again.
+func TestKeysOnAnInheritedSocket(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	file := configFile(t, "groups: {default: {keys: env:KEYS}}\n")
+	s := servingAs(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}), func(own []string) *exec.Cmd {
+		cmd := program(t, append(own, "LISTEN_FDS=1", "LISTEN_ADDR=:8080", "KEYS=AIzaCANARY"))
+		cmd.Args = []string{"sh", "-c", `LISTEN_PID=$$ exec "$0" -config "$1"`, cmd.Path, file}
+		if cmd.Path, err = exec.LookPath("sh"); err != nil {
+			t.Skip(err)
+		}
+		cmd.ExtraFiles = []*os.File{socket}
+		return cmd
+	})
+	ask := func() {
+		t.Helper()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		io.WriteString(c, get)
+		if status, body, err := reply(c); status != 200 {
+			t.Errorf("%d %q %v", status, body, err)
+		}
+	}
+	ask()
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	s.told("RELOADING=1")
+	s.told("READY=1")
+	s.shows("/metrics", "\ngemini_proxy_config_last_reload_successful 1\n")
+	ask()
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	s.ends(0)
 }

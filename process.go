@@ -62,7 +62,7 @@ func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
 	if p.before != nil {
 		p.server.UseSessionKeys(p.before.keys)
 	}
-	p.server.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, os.LookupEnv) })
+	p.server.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, lookupEnv) })
 	if p.sockets, err = openSockets(&cfg, log); err != nil {
 		return err
 	}

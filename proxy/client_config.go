@@ -58,7 +58,7 @@ func (l *loader) checkClients() {
 			}
 		}
 	}
-	if keyed != "" && len(c.Clients) == 0 && !l.bad["LISTEN_ADDR"] && !isPrivate(c.ListenAddr) {
+	if keyed != "" && len(c.Clients) == 0 && !l.inherits && !l.bad["LISTEN_ADDR"] && !isPrivate(c.ListenAddr) {
 		l.fail(l.where("LISTEN_ADDR"), "%s: group %s has keys, and whoever reaches this address could use them; "+
 			"list who may under clients, or listen on loopback or a unix socket", settingValue(c.ListenAddr), settingValue(keyed))
 	}

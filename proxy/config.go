@@ -180,6 +180,7 @@ func LoadConfig(file string, getenv func(string) (string, bool)) (Config, error)
 		}
 	}
 	l.loadSections(getenv)
+	_, l.inherits = getenv("LISTEN_FDS")
 	l.checkTogether()
 	return l.config, errors.Join(l.errs...)
 }
@@ -212,6 +213,9 @@ type loader struct {
 	// sections are the parts of the file that are no settings.
 	sections []section
 	getenv   func(string) (string, bool)
+	// inherits tells that the public listener may be a socket that was handed
+	// over (sd_listen_fds(3)), whatever LISTEN_ADDR is. Serve looks at that.
+	inherits bool
 }
 
 func (l *loader) fail(origin, format string, args ...any) {
