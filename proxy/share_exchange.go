@@ -51,9 +51,12 @@ func (s *sharer) exchange(now time.Time, lease time.Duration) error {
 		return err
 	}
 	for i := range talks {
-		if err := talks[i].answer(now, lease); err != nil {
+		if err := talks[i].answer(&s.shared, now, lease); err != nil {
 			return err
 		}
+	}
+	if len(s.shared.less) > 0 {
+		s.soon()
 	}
 	return nil
 }

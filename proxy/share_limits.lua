@@ -5,7 +5,8 @@
 -- count, what it wants, and how many it runs.
 -- ARGV: this replica, ms that a lease lasts, 0 to give it back; then for each
 -- limit: how many, within how many seconds (0: at once), the deposit in
--- millionths, how many were begun (or run), how many more are wanted.
+-- millionths, how many were begun (or run), how many more are wanted, how many
+-- it may begin until it has the answer.
 -- Returns for each limit what is leased, and after how many ms there is room if
 -- the limit is used up.
 -- Times are the server's own, so that the replicas' clocks need not agree; if it
@@ -18,9 +19,10 @@ local replicas = math.max(1, redis.call('ZCARD', KEYS[1]))
 local function whole(n) return string.format('%.0f', n) end
 local out = {}
 for i = 2, #KEYS do
-  local key, at = KEYS[i], 3 + (i - 2) * 5
+  local key, at = KEYS[i], 3 + (i - 2) * 6
   local size, span, deposit = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local used, want, runs = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), 0
+  local hold = tonumber(ARGV[at + 5])
   local sum, held, wanted, by = 0, 0, 0, {}
   local deposits = deposit
   local all = redis.call('HGETALL', key)
@@ -59,7 +61,8 @@ for i = 2, #KEYS do
     lease = want + (left - wanted - want) / replicas
   end
   lease = math.min(rest, math.ceil(lease))
-  redis.call('HSET', key, me, table.concat({whole(lease), whole(deposit), whole(till), whole(want), whole(runs)}, ' '))
+  -- What it begins before it has the answer is begun on the lease before.
+  redis.call('HSET', key, me, table.concat({whole(math.max(lease, hold)), whole(deposit), whole(till), whole(want), whole(runs)}, ' '))
   redis.call('PEXPIRE', key, whole(span * 1000 + till - now + 5000))
   local room, over = 0, sum - size
   if over >= 0 then

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"gemini-resilient-proxy/routing"
 )
 
@@ -264,4 +266,66 @@ func TestReplicasLoadAgain(t *testing.T) {
 	}
 	after := most(r.run(9, loads, take), 9)
 	within(t, "requests", before+after, 60)
+}
+
+// inFlight does something between the answer of the server and its arrival.
+type inFlight struct{ meanwhile func() }
+
+func (inFlight) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (inFlight) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (f inFlight) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		f.meanwhile()
+		return err
+	}
+}
+
+// What begins while the answer is on its way begins on the lease before, with
+// which the others still count: a server that is slow loosens no limit.
+func TestSlowAnswersLoosenNoLimit(t *testing.T) {
+	r := newReplicas(t, 10)
+	r.meetAll()
+	passed := 0
+	take := func(one *replica) {
+		for one.start(r.now) {
+			passed++
+		}
+		for one.open(r.now) {
+		}
+	}
+	// Half of them want all that there is.
+	for range 3 {
+		for _, one := range r.all[5:] {
+			take(one)
+			r.meet(one)
+		}
+	}
+	// The others give their leases up, and use them before they hear of that.
+	for _, one := range r.all[:5] {
+		one.client.AddHook(inFlight{func() { take(one) }})
+	}
+	for range 10 {
+		for _, one := range r.all {
+			r.meet(one)
+		}
+		r.advance(shareSoon)
+		for _, one := range r.all[5:] {
+			take(one)
+		}
+	}
+	streams := 0
+	for _, one := range r.all {
+		running, _ := one.gate.Load()
+		streams += running
+	}
+	within(t, "requests in a minute", passed, sharedPerMinute)
+	within(t, "streams at once", streams, sharedStreams)
+}
+
+// open opens a stream of the group that has a limit, and reports whether it may.
+func (one *replica) open(now time.Time) bool {
+	e := routing.Entrant{Client: 1, Group: "g", GroupLimit: sharedStreams, Until: now}
+	return one.gate.Enter(&routing.Ticket{}, e, now) == routing.Admitted
 }

@@ -113,14 +113,24 @@ func (r *replicas) meet(one *replica) {
 }
 
 // meetAll lets all talk, and again when it is time: what one leaves the next can
-// have.
+// have, once it has said so.
 func (r *replicas) meetAll() {
 	r.t.Helper()
-	for range 2 {
+	for range 3 {
 		for _, one := range r.all {
 			r.meet(one)
 		}
 		r.advance(shareTick)
+	}
+}
+
+// woken tells whether the replica wants to talk before its time.
+func (one *replica) woken() bool {
+	select {
+	case <-one.wake:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -155,7 +165,7 @@ func (r *replicas) run(seconds int, loads []int, take func(*replica) bool) []int
 		}
 		r.advance(shareSoon)
 		for _, i := range rand.Perm(len(loads)) {
-			if r.all[i].missed || (step+i)%int(shareTick/shareSoon) == 0 {
+			if r.all[i].missed || r.all[i].woken() || (step+i)%int(shareTick/shareSoon) == 0 {
 				r.meet(r.all[i])
 			}
 		}

@@ -16,6 +16,7 @@ import (
 // key, no token and no name of a client or an upstream is there.
 type sharedState struct {
 	limits []sharedLimit
+	less   map[string]bool // limits of which the others count more than is leased
 	rings  []sharedRing
 	places map[string]sharedPlace // by the hash of a key or a target
 }
@@ -44,7 +45,7 @@ func shareName(parts ...string) string {
 }
 
 func newSharedState(st *state, gate *routing.Gate) sharedState {
-	s := sharedState{places: map[string]sharedPlace{}}
+	s := sharedState{places: map[string]sharedPlace{}, less: map[string]bool{}}
 	add := func(limit routing.Shared, name ...string) {
 		s.limits = append(s.limits, sharedLimit{shareName(name...), limit})
 	}
@@ -155,6 +156,7 @@ func (s *sharedState) heed(field string, until, now time.Time) bool {
 // inquiry is a script under way with what it is about.
 type inquiry struct {
 	limits []sharedLimit
+	before []int64 // the lease before of each, less what need not be told soon
 	cmd    *redis.Cmd
 }
 
@@ -177,15 +179,15 @@ func (s *sharedState) ask(ctx context.Context, pipe redis.Pipeliner, me string, 
 	for _, l := range s.limits {
 		u := l.Use(now)
 		used := u.Used > 0 || u.Want > 0
-		if u.Limit == 0 && u.Deposit == 0 || !used && !full {
+		if u.Limit == 0 && u.Deposit == 0 || !used && !full && !s.less[l.name] {
 			continue
 		}
 		if used {
 			busy++
 		}
-		t.limits = append(t.limits, l)
+		t.limits, t.before = append(t.limits, l), append(t.before, u.Hold-u.Limit/100)
 		keys = append(keys, sharePrefix+"limit:"+l.name)
-		args = append(args, u.Limit, int64(u.Span/time.Second), u.Deposit, u.Used, u.Want)
+		args = append(args, u.Limit, int64(u.Span/time.Second), u.Deposit, u.Used, u.Want, u.Hold)
 		if len(t.limits) == shareChunk {
 			send()
 		}
@@ -196,7 +198,7 @@ func (s *sharedState) ask(ctx context.Context, pipe redis.Pipeliner, me string, 
 
 // answer takes what the script says. now is when it was asked: the lease is over
 // here before it is over for the others.
-func (t *inquiry) answer(now time.Time, lease time.Duration) error {
+func (t *inquiry) answer(s *sharedState, now time.Time, lease time.Duration) error {
 	said, err := t.cmd.Int64Slice()
 	if err != nil {
 		return err
@@ -208,6 +210,11 @@ func (t *inquiry) answer(now time.Time, lease time.Duration) error {
 		l.Grant(routing.Grant{
 			Left: said[2*i], Until: now.Add(lease), Room: now.Add(time.Duration(said[2*i+1]) * time.Millisecond),
 		}, now)
+		// Of a lease that has become smaller the others are told soon: until
+		// then they count with the one before.
+		if delete(s.less, l.name); said[2*i] < t.before[i] {
+			s.less[l.name] = true
+		}
 	}
 	return nil
 }

@@ -55,7 +55,11 @@ func (m *meter) miss() { m.asked++ }
 func (m *meter) use(now time.Time, limit, deposit int64) Use {
 	// What is older than the span is nobody's concern.
 	m.told, m.fresh = min(m.told+m.fresh, m.total(now)), 0
-	return Use{Limit: limit, Span: m.span, Deposit: deposit, Used: m.told, Want: m.next()}
+	u := Use{Limit: limit, Span: m.span, Deposit: deposit, Used: m.told, Want: m.next()}
+	if m.joined(now) {
+		u.Hold = m.left
+	}
+	return u
 }
 
 // grant takes the answer to the last use. What began since counts against it.

@@ -61,7 +61,11 @@ func (p *places) Use(time.Time) Use {
 	if party := g.parties[p.of.client]; p.of.group == "" && party != nil {
 		p.told = party.running
 	}
-	return Use{Limit: int64(p.limit), Used: int64(p.told), Want: p.next()}
+	u := Use{Limit: int64(p.limit), Used: int64(p.told), Want: p.next()}
+	if g.shared[p.of] == p {
+		u.Hold = int64(max(0, min(p.allowed, p.limit)-p.told))
+	}
+	return u
 }
 
 // Grant is that of a Shared. Whoever waits for a place that there is now gets it.

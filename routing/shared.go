@@ -30,6 +30,9 @@ type Use struct {
 	// Want is how many more the replica expects to begin on its lease; 0 is
 	// an idle one's.
 	Want int64
+	// Hold is how many more it may begin until it has the answer, on the lease
+	// that it has. The others must count with them.
+	Hold int64
 }
 
 // Grant is the answer to a Use.
