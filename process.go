@@ -62,7 +62,7 @@ func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
 	if p.before != nil {
 		p.server.UseSessionKeys(p.before.keys)
 	}
-	p.server.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, lookupEnv) })
+	p.server.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, lookupEnv) }, fileList(file)...)
 	if p.sockets, err = openSockets(&cfg, log); err != nil {
 		return err
 	}
@@ -311,4 +311,12 @@ func (p *process) closeAdmin() {
 	if err := p.admin.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
 		p.admin.Close()
 	}
+}
+
+// fileList is the configuration's file, if there is one.
+func fileList(file string) []string {
+	if file == "" {
+		return nil
+	}
+	return []string{file}
 }

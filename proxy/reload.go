@@ -20,7 +20,9 @@ type reloader struct {
 	mu     sync.Mutex // held while a configuration is loaded
 	result sync.Mutex // guards what follows
 	at     time.Time  // when the running configuration was loaded
-	files  []string   // that it and the last try were made of, beside the configuration's
+	main   []string   // files of the configuration itself
+	files  []string   // others that it and the last try were made of
+	stamps stamps     // of all of them, from before they were read
 	err    error      // of the last try, nil when it is the one that runs
 }
 
@@ -33,9 +35,13 @@ var fixed = []string{
 	"OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SDK_DISABLED",
 }
 
-// SetSource says how the configuration is loaded again by Reload. It is called
-// before Serve.
-func (s *Server) SetSource(load func() (Config, error)) { s.reloads.source = load }
+// SetSource says how the configuration is loaded again by Reload, and from which
+// files, beside those that it names. It is called before Serve.
+func (s *Server) SetSource(load func() (Config, error), files ...string) {
+	s.reloads.source = load
+	s.reloads.main = append(s.reloads.main, files...)
+	s.reloads.stamps = s.stampFiles()
+}
 
 // Reload loads the configuration again. Requests that run keep the one that they
 // began with; all that come have the new one. A configuration with a mistake
@@ -48,6 +54,7 @@ func (s *Server) Reload() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before := s.stampFiles()
 	cfg, err := r.source()
 	if err == nil {
 		err = s.apply(cfg)
@@ -62,7 +69,11 @@ func (s *Server) Reload() error {
 		if !slices.Contains(r.files, path) {
 			r.files = append(r.files, path)
 		}
+		if _, known := before[path]; !known {
+			before[path] = stampOf(path)
+		}
 	}
+	r.stamps = before
 	r.result.Unlock()
 	s.metrics.reloaded(err)
 	if err != nil {
@@ -140,45 +151,64 @@ const fileTick = time.Second
 // tokens that it names, has changed and is left alone for a moment. It returns
 // when the server is drained.
 func (s *Server) WatchFiles(file string) {
+	r := &s.reloads
+	r.result.Lock()
+	if !slices.Contains(r.main, file) {
+		r.main = append(r.main, file)
+		known := stamps{file: stampOf(file)}
+		maps.Copy(known, r.stamps)
+		r.stamps = known
+	}
+	r.result.Unlock()
 	t := time.NewTicker(fileTick)
 	defer t.Stop()
-	loaded := s.stamps(file)
-	last := loaded
+	last := s.stampFiles()
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-t.C:
 		}
-		now := s.stamps(file)
-		if !maps.Equal(now, loaded) && maps.Equal(now, last) {
+		now := s.stampFiles()
+		if s.changed(now) && maps.Equal(now, last) {
 			// A mistake is said by Reload, once for each version of the files.
 			_ = s.Reload()
-			// What changes from here on is not what was loaded.
-			loaded = s.stamps(file)
-			for path := range loaded {
-				if stamp, known := now[path]; known {
-					loaded[path] = stamp
-				}
-			}
-			now = loaded
 		}
 		last = now
 	}
 }
 
-// stamps tell versions of the configuration's files apart, by path.
-func (s *Server) stamps(file string) map[string]string {
+// changed tells whether files are not as they were before they were read.
+func (s *Server) changed(now stamps) bool {
 	s.reloads.result.Lock()
-	files := append([]string{file}, s.reloads.files...)
-	s.reloads.result.Unlock()
-	stamps := make(map[string]string, len(files))
-	for _, path := range files {
-		if st, err := os.Stat(path); err == nil {
-			stamps[path] = fmt.Sprint(st.Size(), st.ModTime().UnixNano())
-		} else {
-			stamps[path] = "missing"
+	defer s.reloads.result.Unlock()
+	for path, stamp := range now {
+		if s.reloads.stamps[path] != stamp {
+			return true
 		}
 	}
-	return stamps
+	return false
+}
+
+// stamps tell versions of files apart, by path.
+type stamps map[string]string
+
+// stampFiles returns the stamps of all files of the configuration.
+func (s *Server) stampFiles() stamps {
+	s.reloads.result.Lock()
+	files := slices.Concat(s.reloads.main, s.reloads.files)
+	s.reloads.result.Unlock()
+	all := make(stamps, len(files))
+	for _, path := range files {
+		all[path] = stampOf(path)
+	}
+	return all
+}
+
+func stampOf(path string) string {
+	st, err := os.Stat(path)
+	if err != nil {
+		return "missing"
+	}
+	return fmt.Sprint(st.Size(), st.ModTime().UnixNano())
 }

@@ -282,7 +282,7 @@ func TestWatchFilesThatAreBeingWritten(t *testing.T) {
 			later = ""
 		}
 		return c, err
-	})
+	}, file)
 	if err := r.server.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func TestWatchFilesThatAreBeingWritten(t *testing.T) {
 	saw("", "/one", "AIzaCANARY-one-and-only")
 	// While the second one is loaded, the third is written.
 	later = config("/three", "")
-	write("config.yaml", config("/two", ""))
+	write("config.yaml", config("/second", ""))
 	saw("", "/three", "AIzaCANARY-one-and-only")
 	write("keys", "# none yet\n")
 	if !eventually(func() bool { return r.metric("gemini_proxy_config_last_reload_successful") == "0" }) {
