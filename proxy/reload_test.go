@@ -326,3 +326,44 @@ func TestWatchFilesThatAreBeingWritten(t *testing.T) {
 	r.stop()
 	<-done
 }
+
+// A change that comes while the one before is being loaded is not lost.
+func TestFileChangesWhileItIsLoaded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	r := newRig(t, upstream.Always(whole), nil)
+	write := func(path string) {
+		text := fmt.Sprintf("groups:\n  default:\n    path: %s\n    targets: [%s]\n", path, r.up.URL())
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	write("/one")
+	r.server.SetSource(func() (proxy.Config, error) {
+		c, err := proxy.LoadConfig(file, func(string) (string, bool) { return "", false })
+		if err == nil && c.Groups[0].Path == "/second" {
+			write("/the-third")
+		}
+		return c, err
+	})
+	if err := r.server.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { r.server.WatchFiles(file); close(done) }()
+	goTo := func(path string) {
+		t.Helper()
+		if !eventually(func() bool {
+			r.up.Reset()
+			r.post(streamPath, ask("x"))
+			list := r.up.Requests()
+			return len(list) == 1 && strings.HasPrefix(list[0].Target, path+"/")
+		}) {
+			t.Fatalf("requests do not go to %s", path)
+		}
+	}
+	goTo("/one")
+	write("/second")
+	goTo("/the-third")
+	r.stop()
+	<-done
+}
