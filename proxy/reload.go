@@ -155,7 +155,8 @@ func (s *Server) WatchFiles(file string) {
 	r.result.Lock()
 	if !slices.Contains(r.main, file) {
 		r.main = append(r.main, file)
-		known := stamps{file: stampOf(file)}
+		// Nobody knows what it was like when it was read: it is read once more.
+		known := stamps{file: ""}
 		maps.Copy(known, r.stamps)
 		r.stamps = known
 	}
