@@ -84,6 +84,7 @@ type healing struct {
 	brokenAt time.Time // since when the client waits for a continuation
 
 	clientFD uintptr        // held by a ride
+	event    stream.Event   // that is taken
 	met      stream.Verdict // what the loop met and left to be judged
 	metIn    []byte         // the payload that led to it
 	rode     error          // what ended a ride, for the next read

@@ -28,9 +28,16 @@ func (h *healer) read() {
 		h.ended(errChaos)
 		return
 	}
-	if h.pending() {
-		return
+	if !h.pending() {
+		h.readMore()
 	}
+}
+
+// readMore reads, when there is nothing for the client. It is not inlined, so that
+// what it needs is not on the stack while events are parsed, see Chunk.begin.
+//
+//go:noinline
+func (h *healer) readMore() {
 	h.watchHeld()
 	if h.tooLarge() || !h.in.room() {
 		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
@@ -52,21 +59,29 @@ func (h *healer) tooLarge() bool { return h.scanner.Held() > maxEvent }
 func (h *healer) take() (v stream.Verdict, payload []byte) {
 	for {
 		h.takeSame()
-		ev, n, ok := h.scanner.Next(h.in.bytes())
-		h.in.consume(n)
-		if !ok {
+		if !h.nextEvent() {
 			return stream.More, nil
 		}
 		if h.e.group.bound {
-			h.e.learn(ev.Data)
+			h.e.learn(h.event.Data)
 		}
-		if h.out, v = h.splice.Take(h.out, ev); v != stream.More {
-			return v, ev.Data
+		if h.out, v = h.splice.Take(h.out, h.event); v != stream.More {
+			return v, h.event.Data
 		}
 		if h.cutsHere() {
 			return stream.More, nil
 		}
 	}
+}
+
+// nextEvent cuts the next event out of what has come.
+//
+//go:noinline
+func (h *healer) nextEvent() (ok bool) {
+	var n int
+	h.event, n, ok = h.scanner.Next(h.in.bytes())
+	h.in.consume(n)
+	return ok
 }
 
 // takeSame takes the events that are like the one before them.

@@ -64,6 +64,7 @@ type Chunk struct {
 	body       int  // offset of the response's first byte
 
 	openAI openAIChunk
+	parser chunkParser // of the payload, here to be off the stack
 }
 
 // Parse reads payload, whose bytes the Chunk aliases until the next Parse. It
@@ -74,10 +75,9 @@ func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
 	if c.Dialect == OpenAI {
 		return c.parseOpenAI(payload, transcript)
 	}
-	dialect := c.Dialect
-	*c = Chunk{}
-	c.Dialect, c.payload, c.Usage = dialect, payload, noUsage
-	p := chunkParser{c: c, b: payload, text: transcript}
+	c.begin(payload)
+	p := &c.parser
+	p.c, p.b, p.text = c, payload, transcript
 	i := skipSpace(payload, 0)
 	if i < len(payload) && payload[i] == '[' {
 		if i = p.failureArray(i); i == bad {
@@ -86,10 +86,29 @@ func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
 	} else if i = p.top(i); i == bad {
 		return transcript, false
 	}
-	if skipSpace(payload, i) != len(payload) || !validEscapes(payload) {
+	if !endsWell(payload, i) {
 		return transcript, false
 	}
 	return p.text, true
+}
+
+// begin forgets the payload before this one. It is not inlined, and neither is
+// endsWell, so that what they need is not on the stack below the deepest calls:
+// with little more there, a stream's stack would be of twice the size.
+//
+//go:noinline
+func (c *Chunk) begin(payload []byte) {
+	dialect := c.Dialect
+	*c = Chunk{}
+	c.Dialect, c.payload, c.Usage = dialect, payload, noUsage
+}
+
+// endsWell tells whether nothing follows the object of payload that ends at i, and
+// all escapes in it are JSON's.
+//
+//go:noinline
+func endsWell(payload []byte, i int) bool {
+	return skipSpace(payload, i) == len(payload) && validEscapes(payload)
 }
 
 // chunkParser walks the paths that matter and skips everything else. Its
@@ -98,6 +117,7 @@ type chunkParser struct {
 	c    *Chunk
 	b    []byte
 	text []byte
+	part part // that is read
 }
 
 // failureArray reads [{"error":…}], the form in which the API wraps an error
@@ -220,19 +240,29 @@ func (p *chunkParser) candidates(v int) int {
 	}
 	i, some := arrayStart(p.b, v)
 	for n := 0; some && i != bad; n++ {
-		finish, text := p.c.Finish, p.text
-		if i = p.candidate(i); i == bad {
-			return bad
+		if n == 0 {
+			i = p.candidate(i)
+		} else {
+			i = p.further(i)
 		}
-		if n > 0 {
-			// The answer is the first candidate's alone.
-			p.c.Kinds |= Several
-			p.c.Finish, p.text = finish, text
+		if i == bad {
+			return bad
 		}
 		i, some = nextItem(p.b, i, ']')
 	}
 	p.c.candidates = span{v, i}
 	return i
+}
+
+// further reads a candidate behind the first, whose the answer is alone.
+//
+//go:noinline
+func (p *chunkParser) further(v int) int {
+	finish, text := p.c.Finish, p.text
+	v = p.candidate(v)
+	p.c.Kinds |= Several
+	p.c.Finish, p.text = finish, text
+	return v
 }
 
 func (p *chunkParser) candidate(v int) int {
@@ -307,7 +337,8 @@ func (p *chunkParser) content(v int) int {
 func (p *chunkParser) parts(v int) int {
 	i, some := arrayStart(p.b, v)
 	for some && i != bad {
-		var pt part
+		pt := &p.part
+		*pt = part{}
 		if i = pt.parse(p.b, i); i == bad {
 			return bad
 		}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"gemini-resilient-proxy/bench/upstream"
+)
+
+// A stream that waits does so on a stack of 4 KiB. Go doubles the stack of a
+// goroutine whose deepest call needs more, and that stays: one frame that has
+// grown on the way there costs each stream 4 KiB, and nothing else tells of it.
+func TestStreamsWaitOnSmallStacks(t *testing.T) {
+	if raceEnabled {
+		t.Skip("frames are larger under the race detector")
+	}
+	event := `data: {"candidates": [{"content": {"parts": [{"text": "Once upon a time"}],"role": "model"},"index": 0}],` +
+		`"usageMetadata": {"promptTokenCount": 7,"candidatesTokenCount": 4,"totalTokenCount": 11,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 7}]},"modelVersion": "gemini-2.5-flash","responseId": "abc"}` + "\r\n\r\n"
+	s := serving(t, upstream.Always(upstream.Script{upstream.Send(event), upstream.Stall()}))
+	stacks := func() (bytes float64) {
+		t.Helper()
+		for line := range strings.Lines(s.page("/metrics")) {
+			if n, _ := fmt.Sscanf(line, "go_memstats_stack_inuse_bytes %g", &bytes); n == 1 {
+				return bytes
+			}
+		}
+		t.Fatal("no metric of the stacks")
+		return 0
+	}
+	const streams, body = 400, `{"contents":[{"role":"user","parts":[{"text":"Tell me a story."}]}]}`
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	before := 0.0
+	for i := range streams + streams/4 {
+		if i == streams/4 {
+			// The first have brought what there is but once.
+			before = stacks()
+		}
+		c := s.dial(s.public)
+		open = append(open, c)
+		fmt.Fprintf(c, "POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1\r\nHost: a\r\nx-goog-api-key: KEY\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		if _, err := io.ReadFull(c, make([]byte, len(event))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if each := (stacks() - before) / streams; each > 6<<10 {
+		t.Errorf("%.0f bytes of stack for each stream", each)
+	} else {
+		t.Logf("%.0f bytes of stack for each stream", each)
+	}
+}
