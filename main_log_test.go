@@ -125,6 +125,8 @@ func TestLogFileAndRotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "proxy.log")
 	s := serving(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}), "LOG_FILE="+path)
 	s.requests(1)
+	// Lines are written behind the requests' backs.
+	soon(t, func() bool { b, _ := os.ReadFile(path); return bytes.Contains(b, []byte("msg=request")) })
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
