@@ -78,18 +78,28 @@ func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
 	c.begin(payload)
 	p := &c.parser
 	p.c, p.b, p.text = c, payload, transcript
+	ok = p.whole()
+	text = p.text
+	// What was read may be somebody else's memory soon.
+	p.b, p.text = nil, nil
+	if !ok {
+		return transcript, false
+	}
+	return text, true
+}
+
+// whole reads the payload, and tells whether that is one JSON object.
+func (p *chunkParser) whole() bool {
+	payload := p.b
 	i := skipSpace(payload, 0)
 	if i < len(payload) && payload[i] == '[' {
 		if i = p.failureArray(i); i == bad {
-			return transcript, false
+			return false
 		}
 	} else if i = p.top(i); i == bad {
-		return transcript, false
+		return false
 	}
-	if !endsWell(payload, i) {
-		return transcript, false
-	}
-	return p.text, true
+	return endsWell(payload, i)
 }
 
 // begin forgets the payload before this one. It is not inlined, and neither is
