@@ -27,22 +27,23 @@ type clientConn struct {
 	from  *clientListener // may be nil
 	// inBody is set while a request body is read. It is used by one goroutine
 	// at a time: the connection's own, or the one that sends the body on.
-	inBody  bool
-	got     int             // bytes since the deadline last moved
-	readErr error           // of the first read that failed, see bodyError
-	raw     syscall.RawConn // the descriptor for the watcher, nil without one
-	watched epollEntry
-	armed   time.Time              // the write deadline
-	allowed bool                   // it has been moved for the next piece
-	more    bool                   // see writeFirst
-	begun   atomic.Pointer[buffer] // what waits for the rest of its response
-	readBy  time.Time              // the read deadline that was asked for
-	readAt  time.Time              // the one that is set: readBy, or an earlier one
-	stopped atomic.Bool            // somebody else has ended the reads, see stopReads
-	polled  polled                 // Conn, nil when it cannot be polled
-	below   net.Conn               // Conn, or what is below TLS
-	orphan  func()                 // called by Close: what else ends with the connection, or nil
-	shaking *list.Element          // among the handshakes, nil when there is none
+	inBody   bool
+	got      int             // bytes since the deadline last moved
+	readErr  error           // of the first read that failed, see bodyError
+	raw      syscall.RawConn // the descriptor for the watcher, nil without one
+	watch    watch
+	watching atomic.Pointer[watcher] // knows the connection
+	armed    time.Time               // the write deadline
+	allowed  bool                    // it has been moved for the next piece
+	more     bool                    // see writeFirst
+	begun    atomic.Pointer[buffer]  // what waits for the rest of its response
+	readBy   time.Time               // the read deadline that was asked for
+	readAt   time.Time               // the one that is set: readBy, or an earlier one
+	stopped  atomic.Bool             // somebody else has ended the reads, see stopReads
+	polled   polled                  // Conn, nil when it cannot be polled
+	below    net.Conn                // Conn, or what is below TLS
+	orphan   func()                  // called by Close: what else ends with the connection, or nil
+	shaking  *list.Element           // among the handshakes, nil when there is none
 }
 
 // newClientConn wraps a connection that speaks HTTP on conn, and lies on below.
@@ -208,6 +209,9 @@ func (c *clientConn) Close() error {
 	}
 	if c.from != nil {
 		c.from.forget(c)
+	}
+	if w := c.watching.Load(); w != nil {
+		w.forget(c)
 	}
 	return c.Conn.Close()
 }

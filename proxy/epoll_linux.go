@@ -1,6 +1,10 @@
 package proxy
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+	"time"
+)
 
 // The flags of epoll_ctl(2) that package syscall lacks or has with a type that
 // does not fit.
@@ -10,37 +14,45 @@ const (
 	epollET      = 1 << 31
 )
 
-// epollEntry puts a connection's descriptor into an epoll and takes it out
-// again. Its functions are made once for each connection, since they are
-// called for each request. It is used by one goroutine at a time.
-type epollEntry struct {
-	raw   syscall.RawConn // the connection
+// epollFile is an epoll descriptor that lies itself in the runtime's poller:
+// who waits for it is a parked goroutine, and no thread is blocked in the kernel.
+type epollFile struct {
 	epoll int
-	event syscall.EpollEvent
-	err   error
-	addTo func(fd uintptr)
-	delOf func(fd uintptr)
+	file  *os.File // owns epoll
+	raw   syscall.RawConn
 }
 
-// add puts the descriptor of conn into epoll: events are then reported with id.
-func (en *epollEntry) add(conn syscall.RawConn, epoll int, events uint32, id uint64) bool {
-	if en.addTo == nil {
-		en.addTo, en.delOf = en.addFD, en.delFD
+func openEpoll() (*epollFile, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
 	}
-	en.raw, en.epoll = conn, epoll
-	en.event = syscall.EpollEvent{Events: events, Fd: int32(id), Pad: int32(id >> 32)}
-	return conn.Control(en.addTo) == nil && en.err == nil
+	// Without this package os would not give it to the poller.
+	if err = syscall.SetNonblock(fd, true); err != nil {
+		syscall.Close(fd)
+		return nil, err
+	}
+	f := &epollFile{epoll: fd, file: os.NewFile(uintptr(fd), "epoll")}
+	if f.raw, err = f.file.SyscallConn(); err == nil {
+		// Only descriptors in the poller have deadlines.
+		err = f.file.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		f.file.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
-// del undoes add.
-func (en *epollEntry) del() { en.raw.Control(en.delOf) }
-
-func (en *epollEntry) addFD(fd uintptr) {
-	en.err = syscall.EpollCtl(en.epoll, syscall.EPOLL_CTL_ADD, int(fd), &en.event)
-}
-
-func (en *epollEntry) delFD(fd uintptr) {
-	syscall.EpollCtl(en.epoll, syscall.EPOLL_CTL_DEL, int(fd), nil)
+// addToEpoll has events of a connection's descriptor reported with id, until it
+// is closed.
+func addToEpoll(conn syscall.RawConn, epoll int, events uint32, id uint64) bool {
+	var err error
+	event := syscall.EpollEvent{Events: events, Fd: int32(id), Pad: int32(id >> 32)}
+	held := conn.Control(func(fd uintptr) {
+		err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, int(fd), &event)
+	})
+	return held == nil && err == nil
 }
 
 // epollID is the identity that an event was added with.

@@ -30,7 +30,6 @@ type exchange struct {
 	st       *state  // the configuration that the request began with
 	cfg      *Config // the program's, then that of the group
 	client   *clientConn
-	watchID  uint64
 	watched  bool
 	started  time.Time
 	deadline time.Time // of a healed request: STREAM_DEADLINE
@@ -113,8 +112,15 @@ func (e *exchange) now() time.Time {
 // then is noticed at once. Short requests do not pay for it.
 func (e *exchange) watch() {
 	if !e.watched {
+		e.s.watcher.watch(e.client, e)
 		e.watched = true
-		e.watchID = e.s.watcher.watch(e.client, e)
+	}
+}
+
+// unwatch ends watch.
+func (e *exchange) unwatch() {
+	if e.watched {
+		e.s.watcher.unwatch(e.client)
 	}
 }
 
@@ -125,7 +131,7 @@ func (e *exchange) finish() {
 	e.unpark()
 	e.settle(0, 0)
 	e.depart()
-	s.watcher.unwatch(e.client, e.watchID)
+	e.unwatch()
 	s.observe(e)
 	s.leave(e)
 	e.head.reset()

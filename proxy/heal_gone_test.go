@@ -107,6 +107,41 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
+// A connection that has carried whole answers is left during a later one.
+func TestClientLeavesLater(t *testing.T) {
+	t.Parallel()
+	for name, leave := range waysToLeave {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, nil)
+			whole, stalls := steps(upstream.Text(first), upstream.Finish("STOP")), steps(upstream.Text(first), upstream.Stall())
+			c := s.come(whole, whole, stalls)
+			for range 2 {
+				c.reads(t, `"STOP"`)
+				fmt.Fprintf(c.conn, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", streamPath, len(s.body), s.body)
+			}
+			c.reads(t, first)
+			leave(c.conn)
+			s.await("the upstream is left", s.arrived(2).Gone)
+			s.idle()
+			s.noted(1, 3)
+		})
+	}
+}
+
+// Of requests that a client sends together before it leaves, none is answered
+// for nobody.
+func TestClientLeavesRequestsBehind(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	stalls := steps(upstream.Text(first), upstream.Stall())
+	c := s.come(stalls)
+	fmt.Fprintf(c.conn, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", streamPath, len(s.body), s.body)
+	c.reads(t, first)
+	waysToLeave["half"](c.conn)
+	s.left(1, 1)
+}
+
 func TestClientLeavesWhileTheProxyWaits(t *testing.T) {
 	t.Parallel()
 	for name, leave := range waysToLeave {

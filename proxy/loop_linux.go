@@ -15,19 +15,15 @@ import (
 // needs no goroutine of its own to wake up, and two or more events that come
 // together cost one wake-up.
 //
-// The loop's epoll descriptor lies itself in the runtime's poller, so that an
-// idle loop is a parked goroutine: no thread is blocked in the kernel, and the
-// scheduler stays in charge.
+// An idle loop is a parked goroutine, so that the scheduler stays in charge.
 //
 // What a stream meets outside of that plain middle is its own goroutine's
 // business: it sleeps while the loop has the stream, and the loop wakes it
 // with the first thing that is not an event to be passed on.
 type loop struct {
 	panicked func(where string, p any)
-	epoll    int
-	file     *os.File // owns epoll
-	raw      syscall.RawConn
-	done     chan struct{}
+	*epollFile
+	done chan struct{}
 
 	mu      sync.Mutex
 	rides   []*ride   // by the identity that epoll gives back; nil is free
@@ -55,24 +51,11 @@ type readyRide struct {
 }
 
 func newLoop(panicked func(where string, p any)) (*loop, error) {
-	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	f, err := openEpoll()
 	if err != nil {
 		return nil, err
 	}
-	// Without this package os would not give it to the poller.
-	if err = syscall.SetNonblock(fd, true); err != nil {
-		syscall.Close(fd)
-		return nil, err
-	}
-	l := &loop{panicked: panicked, epoll: fd, file: os.NewFile(uintptr(fd), "epoll"), done: make(chan struct{})}
-	if l.raw, err = l.file.SyscallConn(); err == nil {
-		// Only descriptors in the poller have deadlines.
-		err = l.file.SetReadDeadline(time.Time{})
-	}
-	if err != nil {
-		l.file.Close()
-		return nil, err
-	}
+	l := &loop{panicked: panicked, epollFile: f, done: make(chan struct{})}
 	go l.run()
 	return l, nil
 }

@@ -136,8 +136,7 @@ func switches(h *fasthttp.ResponseHeader) bool {
 // aliases the request: fasthttp takes that back.
 func newTunnel(r *relayed) *tunnel {
 	e := r.e
-	e.s.watcher.unwatch(e.client, e.watchID)
-	e.watchID = 0
+	e.unwatch()
 	if e.trace != nil {
 		e.trace.describe(e)
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"sync"
 	"syscall"
+	"unsafe"
 )
 
 // watcher notices clients that leave: one epoll descriptor for all of them
@@ -11,102 +12,116 @@ import (
 //
 // A client that closes only its sending side counts as gone, as with
 // net/http: no client of the API does that and stays.
+//
+// A connection that was watched once stays with the watcher until it is closed,
+// since most carry one request after another; between them nobody is told.
 type watcher struct {
-	epoll int
-	stop  [2]int // pipe that ends the goroutine
-	done  chan struct{}
+	*epollFile
+	done chan struct{}
 
 	mu     sync.Mutex
 	nextID uint64
-	byID   map[uint64]*exchange
+	byID   map[uint64]*clientConn
+
+	events [64]syscall.EpollEvent // of the goroutine
+}
+
+// watch is what a watcher knows of a connection. It is under watcher.mu.
+type watch struct {
+	id   uint64    // 0: the watcher does not know the connection
+	left bool      // its client has left
+	told *exchange // is canceled then, nil while nobody asks
 }
 
 func newWatcher() (*watcher, error) {
-	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	f, err := openEpoll()
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{epoll: epoll, done: make(chan struct{}), byID: map[uint64]*exchange{}}
-	if err = syscall.Pipe2(w.stop[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
-		syscall.Close(epoll)
-		return nil, err
-	}
-	// Identity 0 is the pipe.
-	ev := syscall.EpollEvent{Events: syscall.EPOLLIN}
-	if err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, w.stop[0], &ev); err != nil {
-		w.closeFDs()
-		return nil, err
-	}
+	w := &watcher{epollFile: f, done: make(chan struct{}), byID: map[uint64]*clientConn{}}
 	go w.run()
 	return w, nil
 }
 
-func (w *watcher) closeFDs() {
-	syscall.Close(w.epoll)
-	syscall.Close(w.stop[0])
-	syscall.Close(w.stop[1])
-}
-
 // close ends the goroutine and waits for it.
 func (w *watcher) close() {
-	syscall.Write(w.stop[1], []byte{0})
+	w.file.Close()
 	<-w.done
-	w.closeFDs()
 }
 
-// watch cancels e when the peer of c leaves. It returns an identity for
-// unwatch, 0 when c cannot be watched.
-func (w *watcher) watch(c *clientConn, e *exchange) (id uint64) {
-	if c.raw == nil {
-		return 0
-	}
+// watch cancels e when the peer of c leaves, or has left, until unwatch. A
+// connection that cannot be watched is not.
+func (w *watcher) watch(c *clientConn, e *exchange) {
 	w.mu.Lock()
-	w.nextID++
-	id = w.nextID
-	w.byID[id] = e
-	w.mu.Unlock()
-	if !c.watched.add(c.raw, w.epoll, epollRDHUP|epollOneshot, id) {
-		w.forget(id)
-		return 0
-	}
-	return id
-}
-
-// unwatch ends what watch began. After it returns e is not canceled by w.
-func (w *watcher) unwatch(c *clientConn, id uint64) {
-	if id == 0 {
+	defer w.mu.Unlock()
+	if c.raw == nil {
 		return
 	}
-	c.watched.del()
-	w.forget(id)
+	c.watch.told = e
+	switch {
+	case c.watch.left:
+		e.cancel(causeGone)
+	case c.watch.id == 0:
+		w.add(c)
+	}
 }
 
-func (w *watcher) forget(id uint64) {
+// add begins to watch c. The caller holds mu.
+func (w *watcher) add(c *clientConn) {
+	w.nextID++
+	id := w.nextID
+	c.watch.id, w.byID[id] = id, c
+	c.watching.Store(w)
+	if !addToEpoll(c.raw, w.epoll, epollRDHUP|epollOneshot, id) {
+		c.watch.id = 0
+		delete(w.byID, id)
+	}
+}
+
+// unwatch ends what watch began. After it returns no exchange is canceled
+// because of c.
+func (w *watcher) unwatch(c *clientConn) {
 	w.mu.Lock()
-	delete(w.byID, id)
+	c.watch.told = nil
+	w.mu.Unlock()
+}
+
+// forget lets go of a connection that is being closed.
+func (w *watcher) forget(c *clientConn) {
+	w.mu.Lock()
+	delete(w.byID, c.watch.id)
 	w.mu.Unlock()
 }
 
 func (w *watcher) run() {
 	defer close(w.done)
-	var events [64]syscall.EpollEvent
+	// It returns when the descriptor is closed.
+	w.raw.Read(w.turn)
+}
+
+// turn tells of those that have left, then lets the poller wait.
+func (w *watcher) turn(fd uintptr) bool {
 	for {
-		n, err := syscall.EpollWait(w.epoll, events[:], -1)
-		if err != nil && err != syscall.EINTR {
-			return
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&w.events[0])), uintptr(len(w.events)), 0, 0, 0)
+		if errno == syscall.EINTR {
+			continue
 		}
-		for i := range max(n, 0) {
-			id := epollID(&events[i])
-			if id == 0 {
-				return
+		if errno != 0 || n == 0 {
+			return false
+		}
+		w.mu.Lock()
+		for i := range int(n) {
+			c := w.byID[epollID(&w.events[i])]
+			if c == nil {
+				continue
 			}
-			// The lock is held through cancel, so that after forget the
+			c.watch.left = true
+			// The lock is held through cancel, so that after unwatch the
 			// exchange is out of reach.
-			w.mu.Lock()
-			if e := w.byID[id]; e != nil {
+			if e := c.watch.told; e != nil {
 				e.cancel(causeGone)
 			}
-			w.mu.Unlock()
 		}
+		w.mu.Unlock()
 	}
 }

@@ -6,10 +6,14 @@ package proxy
 // noticed when a write to it fails, not while the upstream is silent.
 type watcher struct{}
 
+type watch struct{}
+
 func newWatcher() (*watcher, error) { return &watcher{}, nil }
 
 func (*watcher) close() {}
 
-func (*watcher) watch(*clientConn, *exchange) uint64 { return 0 }
+func (*watcher) watch(*clientConn, *exchange) {}
 
-func (*watcher) unwatch(*clientConn, uint64) {}
+func (*watcher) unwatch(*clientConn) {}
+
+func (*watcher) forget(*clientConn) {}
