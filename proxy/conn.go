@@ -37,6 +37,8 @@ type clientConn struct {
 	allowed  bool                    // it has been moved for the next piece
 	more     bool                    // see writeFirst
 	begun    atomic.Pointer[buffer]  // what waits for the rest of its response
+	whole    *buffer                 // takes what is written, see writeWhole
+	closed   bool                    // the client has the end of the response, see writeClosed
 	readBy   time.Time               // the read deadline that was asked for
 	readAt   time.Time               // the one that is set: readBy, or an earlier one
 	stopped  atomic.Bool             // somebody else has ended the reads, see stopReads
@@ -174,6 +176,11 @@ func (c *clientConn) stopReads() {
 // Write gives the client CLIENT_STALL_TIMEOUT for each piece.
 func (c *clientConn) Write(p []byte) (n int, err error) {
 	switch {
+	case c.whole != nil:
+		c.whole.B = append(c.whole.B, p...)
+		return len(p), nil
+	case c.closed:
+		return c.writeClosed(p)
 	case c.begun.Load() != nil:
 		return c.writeRest(p)
 	case c.more && len(p) == writerSize:
@@ -183,6 +190,11 @@ func (c *clientConn) Write(p []byte) (n int, err error) {
 		c.begun.Store(b)
 		return len(p), nil
 	}
+	return c.writePieces(p)
+}
+
+// writePieces is Write of what belongs behind everything that was written before.
+func (c *clientConn) writePieces(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(len(p), n+writePiece)]
 		if !c.allowed {

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net"
 )
@@ -12,6 +14,9 @@ const writerSize = 1 << 10
 
 // gathered is how much is written in one piece with what came before it.
 const gathered = 16 << 10
+
+// lastChunk ends a chunked body without trailers (RFC 9112 7.1).
+const lastChunk = "0\r\n\r\n"
 
 // writeFirst writes the first bytes of a body to w, behind which are fasthttp's
 // buffer, with the head in it, and c. A buffer that runs full is written to c
@@ -59,4 +64,54 @@ func (c *clientConn) writeBegun() error {
 	defer putBuffer(b)
 	_, err := c.Write(b.B)
 	return err
+}
+
+// writeWhole writes the head of a response, which lies in fasthttp's buffer
+// behind w, the only chunk p of its body, and its end, in one piece.
+func (c *clientConn) writeWhole(w io.Writer, p []byte) error {
+	b := getBuffer()
+	defer putBuffer(b)
+	c.whole = b
+	_, err := w.Write(p)
+	c.whole = nil
+	if err != nil {
+		return err
+	}
+	b.B = append(b.B, lastChunk...)
+	response := b.B
+	if c.closed {
+		if response, err = behindEnd(response); err != nil {
+			return err
+		}
+	}
+	c.closed = true
+	_, err = c.writePieces(response)
+	return err
+}
+
+// writeClosed writes what follows the end of a response that the client has had:
+// the same end once more, from fasthttp, and perhaps the next response.
+func (c *clientConn) writeClosed(p []byte) (int, error) {
+	c.closed = false
+	next, err := behindEnd(p)
+	if err != nil {
+		return 0, err
+	}
+	if len(next) == 0 {
+		return len(p), nil
+	}
+	n, err := c.Write(next)
+	return n + len(lastChunk), err
+}
+
+var errNotClosed = errors.New("a response that was at its end went on")
+
+// behindEnd returns what is in p behind the end of a response. fasthttp keeps that
+// end in its buffer while it has the next request of a client already.
+func behindEnd(p []byte) ([]byte, error) {
+	next, ok := bytes.CutPrefix(p, []byte(lastChunk))
+	if !ok {
+		return nil, errNotClosed
+	}
+	return next, nil
 }

@@ -94,3 +94,52 @@ func TestWriteFirstOfMuch(t *testing.T) {
 		t.Errorf("the first write has %d bytes", len(out.all[0]))
 	}
 }
+
+// TestWriteWhole: head, body and end leave in one write, the end of which fasthttp
+// writes again is not, and what follows that is.
+func TestWriteWhole(t *testing.T) {
+	for _, head := range []int{0, 1, writerSize - 1, writerSize, 3 * writerSize} {
+		for _, body := range []int{1, writerSize, gathered} {
+			for _, next := range []string{"", "HTTP/1.1 200 OK\r\n"} {
+				out := &segments{}
+				c := newClientConn(out, out, time.Minute)
+				w := bufio.NewWriterSize(c, writerSize)
+				w.WriteString(strings.Repeat("h", head))
+				before := string(bytes.Join(out.all, nil))
+				out.all = nil
+				p := []byte(strings.Repeat("b", body))
+				if err := c.writeWhole(flushing{w, true}, p); err != nil {
+					t.Fatal(err)
+				}
+				if len(out.all) != 1 || before+string(out.all[0]) != strings.Repeat("h", head)+string(p)+lastChunk {
+					t.Fatalf("head %d, body %d: %d writes", head, body, len(out.all))
+				}
+				if n, err := w.WriteString(lastChunk + next); n != len(lastChunk+next) || err != nil {
+					t.Fatal(n, err)
+				}
+				if err := w.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				if all := string(bytes.Join(out.all[1:], nil)); all != next {
+					t.Errorf("%q follows", all)
+				}
+				if n, err := c.Write([]byte("more")); n != 4 || err != nil || string(out.all[len(out.all)-1]) != "more" {
+					t.Error(n, err)
+				}
+			}
+		}
+	}
+}
+
+// TestWriteClosed: a response that goes on behind its end is an error, which
+// closes the connection.
+func TestWriteClosed(t *testing.T) {
+	for _, p := range []string{"0\r\n", "0\r\nTrailer: x\r\n\r\n", "5\r\nhello\r\n", "HTTP/1.1 200 OK\r\n\r\n"} {
+		out := &segments{}
+		c := newClientConn(out, out, time.Minute)
+		c.closed = true
+		if n, err := c.Write([]byte(p)); n != 0 || err != errNotClosed || len(out.all) > 0 {
+			t.Errorf("%q: %d, %v, %q", p, n, err, out.all)
+		}
+	}
+}

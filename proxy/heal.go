@@ -89,6 +89,7 @@ type healing struct {
 	metIn    []byte         // the payload that led to it
 	rode     error          // what ended a ride, for the next read
 	unsent   []byte         // of a frame that the client did not take at once
+	closing  bool           // what is pending is the last of the answer
 
 	counted int       // events of the attempt that are in the metrics
 	turns   uint8     // reads, of which some are timed
@@ -235,8 +236,8 @@ func (h *healer) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 	defer h.e.s.recovered("heal", &err)
 	h.e.first()
-	h.e.record.bytes += int64(len(h.out) - frameRoom)
-	if _, err := h.e.client.writeFirst(w, h.out[frameRoom:], true); err != nil {
+	h.conclude()
+	if err := h.sendFirst(w); err != nil {
 		return 0, h.clientFailed(err)
 	}
 	for {
@@ -251,6 +252,7 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 			}
 			break
 		}
+		h.conclude()
 		if err := h.flush(); err != nil {
 			return h.e.record.bytes, err
 		}
@@ -268,7 +270,7 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 // flush writes what is pending as one chunk.
 func (h *healer) flush() error {
 	h.e.record.bytes += int64(len(h.out) - frameRoom)
-	if _, err := h.e.client.Write(sealFrame(h.out)); err != nil {
+	if _, err := h.e.client.writePieces(h.seal()); err != nil {
 		return h.clientFailed(err)
 	}
 	h.noteJoined()

@@ -102,7 +102,7 @@ func (h *healer) landed() error {
 		h.rode = err
 	}
 	if len(h.unsent) > 0 {
-		_, err := e.client.Write(h.unsent)
+		_, err := e.client.writePieces(h.unsent)
 		h.unsent = nil
 		h.out = emptyFrame(h.out)
 		if err != nil {
@@ -126,6 +126,7 @@ func (h *healer) ready(ended bool) next {
 	from.begin(readsAtOnce, ended)
 	h.timeBegin(h.ride)
 	stay := h.receive()
+	h.conclude()
 	sent := !h.pending() || h.sendNow()
 	h.timeEnd()
 	h.countCarried()
@@ -185,7 +186,7 @@ func (h *healer) beginsToHold() bool {
 // does not take all of it now.
 func (h *healer) sendNow() bool {
 	h.e.record.bytes += int64(len(h.out) - frameRoom)
-	frame := sealFrame(h.out)
+	frame := h.seal()
 	n := writeNow(h.clientFD, frame)
 	if n < len(frame) {
 		h.unsent = frame[n:]
