@@ -9,14 +9,6 @@ import (
 	"unsafe"
 )
 
-// dialTCP connects to host:port until the given time.
-func dialTCP(addr string, until time.Time) (net.Conn, error) {
-	if at, err := netip.ParseAddrPort(addr); err == nil && at.Addr().Zone() == "" {
-		return dialAddress(at, until)
-	}
-	return dialName(addr, until)
-}
-
 // dialAddress connects to an address that needs no resolver and has no
 // alternative. It does what net.Dialer does, but for its ten calls of the kernel
 // that tell the scheduler of themselves: each of them wakes the runtime's monitor

@@ -24,7 +24,7 @@ func TestDialAddress(t *testing.T) {
 			}
 			defer l.Close()
 			_, port, _ := net.SplitHostPort(l.Addr().String())
-			c, err := dialTCP(net.JoinHostPort(host, port), time.Now().Add(time.Minute))
+			c, err := new(dialer).dialTCP(net.JoinHostPort(host, port), time.Now().Add(time.Minute))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestDialAddressFails(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	_, err = dialTCP(addr, time.Now().Add(time.Minute))
+	_, err = new(dialer).dialTCP(addr, time.Now().Add(time.Minute))
 	if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), addr) {
 		t.Errorf("%v", err)
 	}

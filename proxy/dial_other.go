@@ -4,8 +4,11 @@ package proxy
 
 import (
 	"net"
+	"net/netip"
 	"time"
 )
 
-// dialTCP connects to host:port until the given time.
-func dialTCP(addr string, until time.Time) (net.Conn, error) { return dialName(addr, until) }
+// dialAddress connects to an address that needs no resolver.
+func dialAddress(addr netip.AddrPort, until time.Time) (net.Conn, error) {
+	return dialName(addr.String(), until)
+}

@@ -276,7 +276,7 @@ func TestPanicInLog(t *testing.T) {
 func TestPanicInDial(t *testing.T) {
 	var good atomic.Bool
 	f := newFailing(t, answers, jsonLog, func(f *failing) {
-		d, dial := dialer{connect: time.Second, recovered: f.recovered}, f.dial
+		d, dial := &dialer{connect: time.Second, recovered: f.recovered, byName: dialName}, f.dial
 		f.dial = func(addr string) (net.Conn, error) {
 			if good.Load() {
 				return dial(addr)

@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"fmt"
-	"net"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -33,7 +31,7 @@ type dialSettings struct {
 // newTransport makes one. recovered is called by defer where a panic would end
 // the program.
 func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(where string, err *error)) *transport {
-	d := dialer{connect: cfg.ConnectTimeout, recovered: recovered}
+	d := &dialer{connect: cfg.ConnectTimeout, recovered: recovered, byName: dialName}
 	if base.TLS {
 		d.tls = &tls.Config{
 			ServerName:         base.ServerName,
@@ -50,71 +48,6 @@ func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(
 		ReadBufferSize:      cfg.MaxHeaderBytes,
 		ConnPoolStrategy:    fasthttp.LIFO,
 	}}
-}
-
-// dialer connects to the upstream, TLS handshake included, within connect.
-type dialer struct {
-	connect   time.Duration
-	tls       *tls.Config
-	recovered func(where string, err *error)
-}
-
-// dial is fasthttp.DialFuncWithTimeout. It works in a goroutine of its own,
-// whose stack goes when it is done: a dial and above all a handshake need a
-// deep one, which the stream's goroutine would keep for as long as it lives.
-func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
-	return d.inBackground(func() (net.Conn, error) { return d.connectTo(addr) })
-}
-
-// errDialPanic is made once: nearly every dial does without it.
-var errDialPanic = fmt.Errorf("%w: %w", errDial, errPanic)
-
-// inBackground runs connect in a goroutine of its own. A panic in it is an error.
-func (d *dialer) inBackground(connect func() (net.Conn, error)) (net.Conn, error) {
-	type dialed struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan dialed, 1)
-	go func() {
-		got := dialed{err: errDialPanic}
-		defer func() { done <- got }()
-		defer d.recovered("dial", nil)
-		got.conn, got.err = connect()
-	}()
-	got := <-done
-	return got.conn, got.err
-}
-
-func (d *dialer) connectTo(addr string) (net.Conn, error) {
-	until := time.Now().Add(d.connect)
-	c, err := dialTCP(addr, until)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDial, err)
-	}
-	c = newRawIO(c)
-	if d.tls == nil {
-		return newUpstreamConn(c, c), nil
-	}
-	c.SetDeadline(until)
-	t := tls.Client(c, d.tls)
-	if err = t.Handshake(); err != nil {
-		c.Close()
-		return nil, fmt.Errorf("%w: %w", errDial, err)
-	}
-	c.SetDeadline(time.Time{})
-	return newUpstreamConn(t, c), nil
-}
-
-// upstreamKeepAlive is after how much silence the kernel asks whether an
-// upstream is still there, and how often from then on.
-const upstreamKeepAlive = 30 * time.Second
-
-// dialName connects to host:port, whatever the resolver makes of it: of several
-// addresses it takes the first that answers (RFC 6555).
-func dialName(addr string, until time.Time) (net.Conn, error) {
-	d := net.Dialer{Deadline: until, KeepAlive: upstreamKeepAlive}
-	return d.Dial("tcp", addr)
 }
 
 // link is a connection on loan from the pool. Exactly one of conn.keep and
