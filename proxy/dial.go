@@ -59,6 +59,7 @@ func (d *dialer) connectTo(addr string) (net.Conn, error) {
 	c.SetDeadline(until)
 	t := tls.Client(c, d.tls)
 	if err = t.Handshake(); err != nil {
+		d.doubt()
 		c.Close()
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
@@ -139,6 +140,14 @@ func unresolved(err error) bool {
 func (d *dialer) remember(c net.Conn, now time.Time) {
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok && tcp.Zone == "" {
 		d.found.Store(&found{tcp.AddrPort(), now.Add(freshFor), now.Add(staleFor)})
+	}
+}
+
+// doubt has the name resolved for the next connection: whoever answered may be
+// somebody else by now.
+func (d *dialer) doubt() {
+	if last := d.found.Load(); last != nil {
+		d.found.CompareAndSwap(last, &found{addr: last.addr, stale: last.stale})
 	}
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -97,6 +98,14 @@ func TestNameIsResolvedOnceInAWhile(t *testing.T) {
 	b.Close()
 	check("when it does not listen any more", 'a', 3)
 	check("then", 'a', 3)
+	// Who greets with a letter does not speak TLS.
+	d.tls = &tls.Config{ServerName: "upstream.example"}
+	d.connect = time.Minute
+	if _, err := d.connectTo("upstream.example:443"); err == nil {
+		t.Error("a handshake with a letter")
+	}
+	d.tls = nil
+	check("after a handshake that failed", 'a', 4)
 }
 
 // TestNameThatCannotBeResolved: the last address is of use while the resolver
