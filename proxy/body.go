@@ -73,6 +73,9 @@ func (b *upstreamBody) takeEarly() []byte {
 	return p
 }
 
+// complete tells that all of the body has been read, and is well framed.
+func (b *upstreamBody) complete() bool { return b.ended && b.broken == nil }
+
 // reusable tells whether another response can follow on the connection.
 func (b *upstreamBody) reusable() bool {
 	return b.conn != nil && b.ended && !b.dirty && b.framing != framedByClose

@@ -84,9 +84,14 @@ func (c *clientConn) writeWhole(w io.Writer, p []byte) error {
 			return err
 		}
 	}
-	c.closed = true
-	_, err = c.writePieces(response)
+	_, err = c.writeLast(response)
 	return err
+}
+
+// writeLast writes p, with which a response is at its end.
+func (c *clientConn) writeLast(p []byte) (int, error) {
+	c.closed = true
+	return c.writePieces(p)
 }
 
 // writeClosed writes what follows the end of a response that the client has had:

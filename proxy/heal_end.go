@@ -16,8 +16,8 @@ import (
 //go:noinline
 func (h *healer) conclude() {
 	b := &h.attempt.body
-	if !b.ended || !h.pending() || h.phase != phaseRead || h.met != stream.More || h.one != nil ||
-		b.broken != nil || h.src != io.Reader(b) || !h.splice.Finished() {
+	if !b.complete() || !h.pending() || h.phase != phaseRead || h.met != stream.More || h.one != nil ||
+		h.src != io.Reader(b) || !h.splice.Finished() {
 		return
 	}
 	if _, some := h.scanner.Rest(h.in.bytes()); some {
@@ -36,7 +36,7 @@ func (h *healer) seal() []byte {
 	frame := sealFrame(h.out)
 	if h.closing {
 		frame = append(frame, lastChunk...)
-		h.e.client.closed = true
+		h.e.client.closed = true // or will be, with what is unsent
 	}
 	return frame
 }

@@ -31,9 +31,11 @@ func answersOfTwo() map[string]twoPieces {
 	long := part(strings.Repeat("one ", 700), "")
 	question := ask("count")
 	return map[string]twoPieces{
-		"events": {streamPath, question, "text/event-stream", "data: " + a + "\r\n\r\n", "data: " + b + "\r\n\r\n", b + "\r\n\r\n"},
-		"long":   {streamPath, question, "text/event-stream", "data: " + long + "\r\n\r\n", "data: " + b + "\r\n\r\n", b + "\r\n\r\n"},
-		"array":  {arrayPath, question, "application/json", "[" + a, ",\r\n" + b + "\r\n]", "]"},
+		"events":  {streamPath, question, "text/event-stream", "data: " + a + "\r\n\r\n", "data: " + b + "\r\n\r\n", b + "\r\n\r\n"},
+		"long":    {streamPath, question, "text/event-stream", "data: " + long + "\r\n\r\n", "data: " + b + "\r\n\r\n", b + "\r\n\r\n"},
+		"array":   {arrayPath, question, "application/json", "[" + a, ",\r\n" + b + "\r\n]", "]"},
+		"relayed": {"/v1beta/models/gemini-2.5-flash:countTokens", question, "application/json", `{"one ":1,`, `"two":2}`, `"two":2}`},
+		"much":    {"/v1beta/models/gemini-2.5-flash:countTokens", question, "application/json", `{"one ":1,` + strings.Repeat(" ", 12<<10), `"two":2}`, `"two":2}`},
 		"chat": {chatPath, `{"model":"m","stream":true,"messages":[{"role":"user","content":"count"}]}`, "text/event-stream",
 			lines(chunk(0, `"content":"one "`, "")), lines(chunk(0, `"content":"two"`, `,"finish_reason":"stop"`)), "data: [DONE]\n\n"},
 	}
@@ -43,7 +45,7 @@ func answersOfTwo() map[string]twoPieces {
 func chunked(p string) string { return strconv.FormatInt(int64(len(p)), 16) + "\r\n" + p + "\r\n" }
 
 // TestTheEndComesWithTheLastEvent: where the upstream says both at once, the
-// last event and the end of the body reach the client in one piece, however
+// last event, or bytes, and the end of the body reach the client in one piece, however
 // often its connection is used.
 func TestTheEndComesWithTheLastEvent(t *testing.T) {
 	t.Parallel()
@@ -71,7 +73,7 @@ func TestTheEndComesWithTheLastEvent(t *testing.T) {
 // answer come when the client has the first.
 func (r *rig) endsAtOnce(w *wire, e twoPieces, apart bool) string {
 	r.t.Helper()
-	head := "HTTP/1.1 200 OK\r\nContent-Type: " + e.kind + "\r\nTransfer-Encoding: chunked\r\n\r\n"
+	head := "HTTP/1.1 200 OK\r\nContent-Type: " + e.kind + "\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 	read := make(chan struct{})
 	script := upstream.Script{upstream.Wire(head + chunked(e.first+e.second) + endOfBody)}
 	if apart {

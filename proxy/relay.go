@@ -256,7 +256,7 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 	if cap(buf.B) < 32<<10 {
 		buf.B = make([]byte, 0, 32<<10)
 	}
-	const tail = 2 // room for the CR LF of a frame
+	const tail = 2 + len(lastChunk) // room for what ends a frame, and a body
 	for {
 		room := buf.B[:cap(buf.B)-tail]
 		m, err := r.read(room[frameRoom:])
@@ -334,17 +334,24 @@ func (r *relayed) read(p []byte) (n int, err error) {
 }
 
 // write writes one frame: through fasthttp while the head is still in its
-// buffer, after that to the connection itself.
+// buffer, after that to the connection itself. The last one takes the end of the
+// body along.
 func (r *relayed) write(w io.Writer, frame []byte, chunked bool) (err error) {
+	c, data := r.e.client, frame[frameRoom:]
+	last := chunked && r.src == nil && len(r.ahead) == 0 && r.a.body.complete()
 	switch {
+	case !r.direct && last && len(data) <= gathered:
+		return c.writeWhole(w, data)
 	case !r.direct:
-		_, err = r.e.client.writeFirst(w, frame[frameRoom:], chunked)
+		_, err = c.writeFirst(w, data, chunked)
 		// A body of known size stays with fasthttp: it is all there already.
 		r.direct = chunked
+	case last:
+		_, err = c.writeLast(append(sealFrame(frame), lastChunk...))
 	case chunked:
-		_, err = r.e.client.Write(sealFrame(frame))
+		_, err = c.Write(sealFrame(frame))
 	default:
-		_, err = r.e.client.Write(frame[frameRoom:])
+		_, err = c.Write(data)
 	}
 	return err
 }
