@@ -1,4 +1,4 @@
-.PHONY: all build check test race bench bench-compare bench-guard soak clients fuzz demo unit vulnerabilities schema dist dist-check
+.PHONY: all build check test race bench bench-compare bench-guard soak clients fuzz demo unit vulnerabilities schema dist dist-check image-check
 
 all: check test
 
@@ -75,3 +75,8 @@ SUITES ?= bookworm trixie
 dist-check:
 	deploy/dist.sh -prove
 	set -e; for suite in $(SUITES); do deploy/test-package.sh $$suite; deploy/test-systemd.sh $$suite; done
+
+# The Dockerfile builds, and what it builds heals: buildah does it, without a container
+# engine and without a registry.
+image-check:
+	deploy/test-image.sh
