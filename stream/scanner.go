@@ -192,7 +192,9 @@ func (s *Scanner) line(b []byte) (ev Event, n int, state lineState) {
 	}
 	if !s.hasData && (s.seen == 0 || s.margin) {
 		i := skipBlanks(b, s.seen)
-		if s.margin = i == len(b); s.margin {
+		// Nothing at all is no blanks: a LF that is skipped may come first, and
+		// then a line that the fast path looks at.
+		if s.margin = i == len(b) && i > 0; i == len(b) {
 			s.seen = i
 			return Event{}, 0, lineShort
 		}

@@ -99,6 +99,8 @@ func TestScannerReadsWhatTheAPIWrites(t *testing.T) {
 	// What a gateway may add.
 	f(": ping\n\ndata: 1\n\n: ping\r\n\r\n", "", "1")
 	f("event: message\nid: 7\nretry: 10\ndata: 1\nid: 8\n\nevent: x\n\n", "", "1")
+	f(":\r\ndata: {\"a\": [ {}]}\r\nid: 1\r\n\r\n", "", `{"a": [ {}]}`)
+	f("id: 1\r\ndata: {\"a\": {}}\ndata: \n\n", "", "{\"a\": {}}\n")
 	f(sse("1", "[DONE]"), "", "1", "[DONE]")
 }
 
