@@ -36,7 +36,7 @@ func (s *Splice) takeDone(dst []byte) ([]byte, Verdict) {
 // OpenAI-compatible answers have.
 func (s *Splice) noteOpenAI() {
 	c := &s.chunk
-	if !s.attempt.spliced && len(s.openAI.created) == 0 {
+	if len(s.openAI.created) == 0 {
 		s.openAI.created = append(s.openAI.created, c.openAI.created.of(c.payload)...)
 	}
 	s.openAI.role = s.openAI.role || c.openAI.role

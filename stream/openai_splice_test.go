@@ -97,6 +97,9 @@ func TestOpenAIAttemptsBecomeOneResponse(t *testing.T) {
 		lines(tell("a")), lines(strings.Replace(muse("<thought>hm</thought>b"), `,"index"`, `,"finish_reason":"stop","index"`, 1)))
 	// A first attempt that named nothing.
 	f("cut complete", lines(tell("a"), with(choice(`"content":"b"`, `,"finish_reason":"stop"`), second), "[DONE]"), "ab", lines(tell("a")), lines(with(tellEnd("b", "stop"), second)))
+	// The first that named anything names it for all after it.
+	f("cut cut complete", lines(tell("a"), with(choice(`"content":"b"`, ""), first), with(choice(`"content":"c"`, `,"finish_reason":"stop"`), first), "[DONE]"), "abc",
+		lines(tell("a")), lines(with(choice(`"content":"b"`, ""), first)), lines(with(tellEnd("c", "stop"), second)))
 	// What is final stays so after a cut.
 	f("cut policy", lines(tell("a"), choice("", `,"finish_reason":"content_filter: SPII"`), "[DONE]"), "a", lines(tell("a")), lines(over("content_filter: SPII")))
 }

@@ -25,6 +25,9 @@ func TestLaterAttemptsSpeakAsTheFirst(t *testing.T) {
 		sse(first), sse(`{ "responseId" : "two" ,"x":[1.0e5 ], "candidates":[{"content":{"parts":[ {"text":"b" , "thoughtSignature":"c2ln"}]},"finishReason":"STOP"}] ,"usageMetadata": null}`))
 	// A first attempt without names gives none.
 	f("cut cut", sse(say("a"), with(say("b"), secondNames)), "ab", sse(say("a")), sse(with(say("b"), secondNames)))
+	// The first that has any gives them to all after it.
+	f("cut cut complete", sse(say("a"), with(say("b"), secondNames), with(sayEnd("c", "STOP"), secondNames)), "abc",
+		sse(say("a")), sse(with(say("b"), secondNames)), sse(with(sayEnd("c", "STOP"), firstNames)))
 	// One that delivered nothing is not the first.
 	f("empty cut cut", sse(with(say("b"), secondNames), with(say("c"), secondNames)), "bc",
 		sse(with(empty, firstNames)), sse(with(say("b"), secondNames)), sse(with(say("c"), firstNames)))
@@ -59,6 +62,9 @@ func TestUsageIsThatOfTheWholeAnswer(t *testing.T) {
 		sse(u(sayEnd("c", "STOP"), `{"candidatesTokenCount": 1,"candidatesTokensDetails": [],"cacheTokensDetails": [],"toolUsePromptTokenCount": 7,"trafficType": "ON_DEMAND"}`)))
 	f(`{"promptTokenCount": 9,"candidatesTokenCount": 1,"totalTokenCount": 10,"cachedContentTokenCount": 8}`,
 		sse(u(say("a"), `{"promptTokenCount": 9,"cachedContentTokenCount": 8}`)), sse(u(sayEnd("b", "STOP"), `{"candidatesTokenCount": 1,"cachedContentTokenCount": 1}`)))
+	// The first attempt that counts the prompt counts it for all.
+	f(`{"promptTokenCount": 9,"candidatesTokenCount": 3,"totalTokenCount": 12}`, sse(say("a")),
+		sse(u(say("b"), `{"promptTokenCount": 9,"candidatesTokenCount": 1}`)), sse(u(sayEnd("c", "STOP"), `{"promptTokenCount": 12,"candidatesTokenCount": 2}`)))
 	// Vertex AI names counts at the end only.
 	f(`{"trafficType": "ON_DEMAND"}`, first, sse(u(say("c"), `{"trafficType": "ON_DEMAND"}`)))
 	f(`{"trafficType": "ON_DEMAND","promptTokenCount": 30,"candidatesTokenCount": 6,"totalTokenCount": 36}`,

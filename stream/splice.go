@@ -275,9 +275,7 @@ func (s *Splice) deliver(dst, text []byte) []byte {
 	if len(dst) == n {
 		return dst
 	}
-	if !a.spliced {
-		s.noteIdentity()
-	}
+	s.noteIdentity()
 	s.noteDelivered()
 	return dst
 }

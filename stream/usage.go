@@ -136,6 +136,9 @@ func (t *tally) note(c *Chunk) {
 
 // add counts what an attempt spent that is over.
 func (t *tally) add(u Usage) {
+	if t.prompt < 0 {
+		t.prompt = u.Prompt
+	}
 	t.candidates += max(u.Candidates, 0)
 	t.thoughts += max(u.Thoughts, 0)
 	t.reasoning += max(u.Reasoning, 0)
