@@ -90,6 +90,7 @@ type healing struct {
 	rode     error          // what ended a ride, for the next read
 	unsent   []byte         // of a frame that the client did not take at once
 	closing  bool           // what is pending is the last of the answer
+	ashore   ashore         // why no loop may carry the stream now
 
 	counted int       // events of the attempt that are in the metrics
 	turns   uint8     // reads, of which some are timed

@@ -28,12 +28,12 @@ func (h *healer) read() {
 		h.ended(errChaos)
 		return
 	}
-	if !h.pending() {
+	if !h.pending() && !h.boardable() {
 		h.readMore()
 	}
 }
 
-// readMore reads, when there is nothing for the client. It is not inlined, so that
+// readMore reads, when there is nothing for the client and no loop to do it. It is not inlined, so that
 // what it needs is not on the stack while events are parsed, see Chunk.begin.
 //
 //go:noinline
@@ -57,6 +57,9 @@ func (h *healer) tooLarge() bool { return h.scanner.Held() > maxEvent }
 // take takes the events that have come, up to the first that decides on the
 // attempt, and returns that one's payload.
 func (h *healer) take() (v stream.Verdict, payload []byte) {
+	if h.ashore == mustTake {
+		h.ashore = mayBoard
+	}
 	for {
 		h.takeSame()
 		if !h.nextEvent() {
@@ -115,6 +118,7 @@ func (h *healer) fill() (n int, err error) {
 	}
 	n, err = h.attempt.body.readSpace(h)
 	h.in.took(n)
+	h.ashore = mustTake
 	h.frame()
 	return n, err
 }

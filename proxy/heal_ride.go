@@ -23,6 +23,8 @@ func (h *healer) board() error {
 	e := h.e
 	conn := h.attempt.link.conn
 	h.attempt.free() // what came with the head is used up
+	h.watchHeld()
+	h.ashore = mustRead // until the ride has begun
 	e.park()
 	e.mu.Lock()
 	e.riding = h.ride
@@ -51,12 +53,13 @@ func (h *healer) carried(fd uintptr) {
 
 // carriedBoth waits for the end of the ride.
 func (h *healer) carriedBoth(fd uintptr) {
-	h.clientFD = fd
+	h.clientFD, h.ashore = fd, mayBoard
 	if h.attempt.link.conn.spaced == nil && !h.drainBuffered() {
 		return
 	}
 	h.rest()
 	if !h.e.s.loops.choose().board(h.ride) {
+		h.ashore = mustRead
 		return
 	}
 	if h.e.err() != nil {
@@ -79,6 +82,16 @@ func (h *healer) drainBuffered() bool {
 	}
 }
 
+// ashore is what a stream's own goroutine has to do before a loop may carry the
+// stream: a loop looks at what was read only when there is something to read.
+type ashore uint8
+
+const (
+	mayBoard ashore = iota
+	mustRead        // what the loop could not
+	mustTake        // what it has read
+)
+
 // boardable tells whether nothing is to be done but to wait for events and to
 // pass on what the client may see of them. That includes those of a continuation
 // that are dropped, or held back, until its seam is found.
@@ -86,7 +99,7 @@ func (h *healer) boardable() bool {
 	b := &h.attempt.body
 	return h.phase == phaseRead && h.committed && h.one == nil && h.src == io.Reader(b) && b.conn.polled != nil && h.e.client.polled != nil &&
 		len(b.early) == 0 && !b.ended && b.broken == nil && h.met == stream.More &&
-		!h.splice.Finished() && h.splice.Events() > 0 && h.rode == nil && h.e.cfg.ChaosCutAfter == 0
+		!h.splice.Finished() && h.splice.Events() > 0 && h.rode == nil && h.ashore == mayBoard && h.e.cfg.ChaosCutAfter == 0
 }
 
 // landed prepares to go on after a ride.
@@ -163,6 +176,7 @@ func (h *healer) receive() (stay bool) {
 			return true
 		}
 	}
+	h.ashore = mustRead
 	return false
 }
 

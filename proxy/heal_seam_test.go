@@ -158,3 +158,25 @@ func TestDocumentGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// What follows a repeat comes at once, also when the repeat came alone.
+func TestRepeatHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	const answer = "The lamps along the harbour were lit one by one, and the boats came home. " +
+		"Nobody had thought of the old pier, where a single boat was left that belonged to no one."
+	for _, again := range [][]int{{50}, {10, 50}, {10, 20, 50, 90}} {
+		s := newStage(t, nil)
+		goOn := make(chan struct{})
+		continuation, said := upstream.Script{}, 0
+		for _, n := range append(again, 150) {
+			continuation = append(continuation, upstream.Text(answer[said:n]), upstream.Pause(20*time.Millisecond))
+			said = n
+		}
+		c := s.come(steps(upstream.Text(answer[:80]), upstream.Cut()),
+			append(continuation, upstream.Hold(goOn), upstream.TextFinish(answer[said:], "STOP")))
+		c.conn.SetReadDeadline(time.Now().Add(patience))
+		c.reads(t, answer[140:150])
+		close(goOn)
+		c.reads(t, "STOP")
+	}
+}

@@ -32,6 +32,7 @@ func (h *healer) plan() bool {
 	e.record.attempts = h.ledger.Attempts
 	h.told, h.hasTold, h.cause = 0, false, nil
 	h.holdUntil = time.Time{}
+	h.rode, h.ashore = nil, mayBoard
 	h.scanner.Reset()
 	h.in.reset()
 
