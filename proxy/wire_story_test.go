@@ -209,6 +209,7 @@ func TestWireForms(t *testing.T) {
 	tr := &http.Transport{DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
 	s := &stage{rig: &rig{t: t}, client: tr}
+	healed := 0
 	for n := range *wireStories {
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
 		story := newWireStory(r)
@@ -233,12 +234,17 @@ func TestWireForms(t *testing.T) {
 			case time.Since(began) > 900*time.Millisecond:
 				// Text that was held for so long may join in another way.
 			case k == 0:
-				first, asked = a, told.asked
+				if first, asked = a, told.asked; a.status == 200 && len(asked) > 1 {
+					healed++
+				}
 			case asked == nil:
 			case a.status != first.status || a.err != nil || a.body != first.body || !slices.Equal(told.asked, asked):
 				t.Fatalf("story %d, form %d: %d %v, %d attempts\n%s\nin the API's form: %d %v, %d attempts\n%s\n%+v",
 					n, k, a.status, a.err, len(told.asked), a.body, first.status, first.err, len(asked), first.body, story)
 			}
 		}
+	}
+	if healed < *wireStories/2 {
+		t.Errorf("%d of %d stories took more than one attempt", healed, *wireStories)
 	}
 }
