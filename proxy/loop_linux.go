@@ -206,7 +206,12 @@ func (l *loop) sweep(now time.Time) {
 	l.sweeps.Add(1)
 	l.mu.Lock()
 	for _, r := range l.rides {
-		if r == nil || !r.acquire() {
+		if r == nil {
+			continue
+		}
+		if !r.acquire() {
+			// Another loop has it for a moment, see collect.
+			next = now
 			continue
 		}
 		at := r.rider.until(r.last)

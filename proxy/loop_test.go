@@ -183,6 +183,29 @@ func TestLoopEndsSilence(t *testing.T) {
 	long.eject() // does nothing
 }
 
+// Silence ends, too, of a stream that somebody else has when it is looked for.
+func TestLoopForgetsNoSilence(t *testing.T) {
+	l := newTestLoops(t)[0]
+	_, fd, _ := socketPair(t)
+	_, fd2, _ := socketPair(t)
+	p, other := newPassenger(fd), newPassenger(fd2)
+	p.quiet, other.quiet = 20*time.Millisecond, 40*time.Millisecond
+	if !l.board(&p.ride) || !l.board(&other.ride) {
+		t.Fatal("not taken aboard")
+	}
+	if !p.acquire() {
+		t.Fatal("taken")
+	}
+	other.left(t)
+	if !p.release() {
+		t.Fatal("dropped")
+	}
+	p.left(t)
+	if p.expired.IsZero() {
+		t.Error("left, but not for its silence")
+	}
+}
+
 func TestLoopSurvivesPanics(t *testing.T) {
 	var panics atomic.Int32
 	all, err := openLoops(func(string, any) { panics.Add(1) })
