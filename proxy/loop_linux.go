@@ -69,13 +69,17 @@ func (l *loop) close() {
 // run is the loop's goroutine.
 func (l *loop) run() {
 	defer close(l.done)
-	turn := l.turn
+	turn, look := l.turn, func(fd uintptr) { l.turn(fd) }
 	for {
 		err := l.raw.Read(turn)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
-		l.sweep(time.Now())
+		// Whoever was kept from running must not take for silence what waits.
+		l.raw.Control(look)
+		if now := time.Now(); l.due(now) {
+			l.sweep(now)
+		}
 	}
 }
 

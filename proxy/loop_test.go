@@ -206,6 +206,37 @@ func TestLoopForgetsNoSilence(t *testing.T) {
 	}
 }
 
+// What came in time counts, also when the loop could not look for it in time.
+func TestLoopThatWasKeptServesFirst(t *testing.T) {
+	l := newTestLoops(t)[0]
+	_, fd, peer := socketPair(t)
+	_, fd2, peer2 := socketPair(t)
+	p, other := newPassenger(fd), newPassenger(fd2)
+	p.quiet = 20 * time.Millisecond
+	stuck, free := make(chan struct{}), make(chan struct{})
+	other.on = func() next {
+		close(stuck)
+		<-free
+		return nextLeave
+	}
+	if !l.board(&other.ride) {
+		t.Fatal("not taken aboard")
+	}
+	io.WriteString(peer2, "12345678")
+	<-stuck
+	if !l.board(&p.ride) {
+		t.Fatal("not taken aboard")
+	}
+	io.WriteString(peer, "12345678")
+	<-time.After(2 * p.quiet)
+	close(free)
+	other.left(t)
+	p.left(t)
+	if p.got.Load() != 8 {
+		t.Error("what came was not served")
+	}
+}
+
 func TestLoopSurvivesPanics(t *testing.T) {
 	var panics atomic.Int32
 	all, err := openLoops(func(string, any) { panics.Add(1) })
