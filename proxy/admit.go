@@ -85,8 +85,13 @@ func (e *exchange) framing() (f stream.Framing, ok bool) {
 // heals tells whether the client wants its answer healed and a group would. Which
 // group it is, is known when the body has been read.
 func (e *exchange) heals() bool {
-	return e.st.heals && !bytes.EqualFold(e.head.heal, []byte("off"))
+	return e.st.heals && !bytes.EqualFold(e.head.heal, []byte("off")) && !e.reshaped()
 }
+
+// reshaped tells whether the client asks for a part of the answer, or for
+// something around it (https://cloud.google.com/apis/docs/system-parameters):
+// nobody can tell then whether it is whole.
+func (e *exchange) reshaped() bool { return e.head.masked || routing.Reshapes(e.query) }
 
 // model returns the model that the path names, and the action asked of it,
 // for the log: "…/models/MODEL:ACTION". Both are empty for other paths.

@@ -26,6 +26,7 @@ type head struct {
 	wantHeaders    []byte // Access-Control-Request-Headers
 	serverTimeout  []byte // X-Server-Timeout
 	apiClient      []byte // X-Goog-Api-Client
+	masked         bool   // X-Goog-FieldMask asks for some fields of the answer
 	forwardedProto []byte // X-Forwarded-Proto
 	forwardedHost  []byte // X-Forwarded-Host
 	upgrade        []byte // hop by hop, as are those that connection names
@@ -151,6 +152,9 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 		h.serverTimeout = value
 	case "x-goog-api-client":
 		h.apiClient = value
+		h.keep(name, value)
+	case "x-goog-fieldmask":
+		h.masked = h.masked || string(value) != "*"
 		h.keep(name, value)
 	case "content-type":
 		h.contentType = value

@@ -131,7 +131,7 @@ func (r *relayed) planUpload(head []byte, left int64) {
 
 // relayFailed answers a relayed request that brought no response.
 func (e *exchange) relayFailed(ctx *fasthttp.RequestCtx, err error) {
-	if _, ok := e.form(); ok && e.cfg.Heal == "shadow" {
+	if _, ok := e.form(); ok && e.cfg.Heal == "shadow" && !e.reshaped() {
 		e.shadowed(outcomeOf(err))
 	}
 	e.record.verdict(outcomeOf(err))

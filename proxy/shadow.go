@@ -31,7 +31,7 @@ func newShadow(e *exchange, a *attempt) *shadow {
 		return nil
 	}
 	form, ok := e.form()
-	if !ok {
+	if !ok || e.reshaped() {
 		return nil
 	}
 	if code := a.head.StatusCode(); code != 200 {

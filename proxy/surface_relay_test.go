@@ -50,6 +50,43 @@ func TestWhatIsNoStreamPassesAsItIs(t *testing.T) {
 	}
 }
 
+// An answer of which a client wants a part never says that it is whole.
+func TestPartOfAnAnswerPasses(t *testing.T) {
+	t.Parallel()
+	const part = `{"candidates": [{"content": {"parts": [{"text": "Hello"}]}}]}`
+	for _, mode := range []string{"on", "shadow"} {
+		s := newStage(t, func(c *proxy.Config) { c.Heal = mode })
+		f := func(target, contentType, body string, header ...string) {
+			t.Helper()
+			s.up.SetHandler(upstream.Always(steps(upstream.Head(200, upstream.Chunked, "Content-Type", contentType), upstream.Send(body))))
+			s.up.Reset()
+			a := s.ask(target, s.body, header...)
+			if a.err != nil || a.status != 200 || a.body != body || s.up.Count() != 1 {
+				t.Errorf("%s %v: %d %v, %d attempts, %q", target, header, a.status, a.err, s.up.Count(), a.body)
+			}
+		}
+		for _, name := range []string{"fields", "$fields", "%24fields"} {
+			f(streamPath+"&"+name+"=candidates.content", "text/event-stream", sse(part))
+			f(arrayPath+"?"+name+"=candidates.content", jsonUTF8, "["+part+"]")
+			f(unaryPath+"?"+name+"=candidates.content", jsonUTF8, part)
+		}
+		mask := []string{"X-Goog-FieldMask", "candidates.content"}
+		f(streamPath, "text/event-stream", sse(part), mask...)
+		f(arrayPath, jsonUTF8, "["+part+"]", mask...)
+		f(unaryPath, jsonUTF8, part, mask...)
+		f(arrayPath+"?callback=f", "text/javascript", "f(["+part+"]);")
+		f("/v1beta/interactions", "text/event-stream", sse(part), mask...)
+		s.stop()
+		for _, line := range strings.Split(scrape(s.rig), "\n") {
+			if strings.Contains(line, "interruptions_total{") && !strings.HasSuffix(line, " 0") {
+				t.Errorf("%s: %s", mode, line)
+			}
+		}
+	}
+	s := newStage(t, nil)
+	s.heals(first+second, "STOP", "|"+first, s.play([]string{"X-Goog-FieldMask", "*"}, piece(first), rest))
+}
+
 func TestCompressedJSONPassesDecoded(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)

@@ -31,21 +31,32 @@ func AppendStreaming(dst, target []byte) []byte {
 // (https://cloud.google.com/apis/docs/system-parameters).
 func isFormat(name []byte) bool { return decodesTo(name, "alt") || decodesTo(name, "$alt") }
 
-// WantsPlainJSON reports whether a raw query leaves the answer as it is by
-// default: JSON, with all of its fields. It does not allocate.
+// WantsPlainJSON reports whether a raw query leaves the answer in the form that
+// it has by default, JSON. It does not allocate.
 func WantsPlainJSON(raw []byte) bool {
 	for tail := raw; tail != nil; {
 		var part []byte
 		part, tail = cutPart(tail)
-		name, value := cutValue(part)
-		switch {
-		case isFormat(name) && !saysJSON(value):
-			return false
-		case decodesTo(name, "fields"), decodesTo(name, "$fields"), decodesTo(name, "callback"), decodesTo(name, "$callback"):
+		if name, value := cutValue(part); isFormat(name) && !saysJSON(value) {
 			return false
 		}
 	}
 	return true
+}
+
+// Reshapes reports whether a raw query asks for an answer that lacks fields, or
+// is wrapped into a call of a function: what such an answer says does not tell
+// whether it is whole. It does not allocate.
+func Reshapes(raw []byte) bool {
+	for tail := raw; tail != nil; {
+		var part []byte
+		part, tail = cutPart(tail)
+		switch name, _ := cutValue(part); {
+		case decodesTo(name, "fields"), decodesTo(name, "$fields"), decodesTo(name, "callback"), decodesTo(name, "$callback"):
+			return true
+		}
+	}
+	return false
 }
 
 // saysJSON tells whether the value of a format is JSON, with whatever follows

@@ -25,10 +25,25 @@ func TestWantsPlainJSON(t *testing.T) {
 			t.Errorf("%q: %t", query, got)
 		}
 	}
-	for _, q := range []string{"", "alt=json", "$alt=json", "%24alt=js%6fn", "key=fields", "a=alt&b", "prettyPrint=false", "$alt=json;enum-encoding=int", "fieldsx=1"} {
+	for _, q := range []string{"", "alt=json", "$alt=json", "%24alt=js%6fn", "key=fields", "a=alt&b", "prettyPrint=false", "$alt=json;enum-encoding=int", "fields=a"} {
 		f(q, true)
 	}
-	for _, q := range []string{"alt=sse", "alt=proto", "alt=media", "alt=", "alt", "a=1&alt=json&alt=sse", "$alt=jsonx", "fields=a", "$fields=a", "f%69elds", "callback=f", "$callback=f"} {
+	for _, q := range []string{"alt=sse", "alt=proto", "alt=media", "alt=", "alt", "a=1&alt=json&alt=sse", "$alt=jsonx"} {
 		f(q, false)
+	}
+}
+
+func TestReshapes(t *testing.T) {
+	f := func(query string, want bool) {
+		t.Helper()
+		if got := Reshapes([]byte(query)); got != want {
+			t.Errorf("%q: %t", query, got)
+		}
+	}
+	for _, q := range []string{"", "alt=sse", "a=fields", "fieldsx=1", "x$fields=1", "prettyPrint=false"} {
+		f(q, false)
+	}
+	for _, q := range []string{"fields=a", "$fields=a", "f%69elds", "alt=sse&%24fields=a", "callback=f", "$callback=f"} {
+		f(q, true)
 	}
 }
