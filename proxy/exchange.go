@@ -51,6 +51,7 @@ type exchange struct {
 	asked     []byte // the model that the body names, when the path does not
 	viaStream bool   // the streaming endpoint is asked in place of the other
 	pooled    bool   // a key of the group is used, not one of the client's
+	file      bool   // the body is a file, or a part of one
 	place     place  // among the requests that run
 
 	canceled atomic.Int32

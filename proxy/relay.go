@@ -18,7 +18,8 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 	defer putBuffer(buf)
 	body, length := requestStream(ctx)
 	limit := int64(wholeBody)
-	wantKey := isJSON(e.head.contentType) && (len(e.head.key) == 0 || e.st.reads)
+	e.file = e.isFile()
+	wantKey := e.asksJSON() && (len(e.head.key) == 0 || e.st.reads)
 	if wantKey {
 		limit = keyBody
 		if e.st.reads {
@@ -41,16 +42,20 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 // relayRead goes on when as much of the body as need be is in buf; more tells
 // that there is a rest in body.
 func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, body io.Reader, length int, more bool) {
-	no := e.route(ctx.Host(), buf.B)
+	asked := buf.B
+	if e.file {
+		asked = nil
+	}
+	no := e.route(ctx.Host(), asked)
 	if no == nil {
 		e.findUpload()
-		if e.st.reads && len(buf.B) > 0 && isJSON(e.head.contentType) {
-			e.readModel(stream.OpenAI, buf.B)
+		if e.st.reads && len(asked) > 0 && e.asksJSON() {
+			e.readModel(stream.OpenAI, asked)
 		}
 		no = e.enter()
 	}
 	if no == nil {
-		e.findOrigin(buf.B)
+		e.findOrigin(asked)
 		no = e.aim()
 	}
 	if no != nil {
@@ -61,7 +66,7 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 		return
 	}
 	head := buf.B
-	if isJSON(e.head.contentType) || e.keyIn == keyInBody {
+	if !e.file {
 		head = withoutKey(head)
 	}
 	r := relays.Get().(*relayed)

@@ -47,7 +47,7 @@ func (r *relayed) ask(body []byte, again bool) (*refusal, error) {
 
 // bodyFor is a request's body as the upstream of the lease is to have it.
 func (e *exchange) bodyFor(body []byte) []byte {
-	if !isJSON(e.head.contentType) {
+	if !e.asksJSON() {
 		return body
 	}
 	return e.renamedBody(e.withOwnSignatures(nil, body))

@@ -33,6 +33,11 @@ func isJSON(contentType []byte) bool {
 	return bytes.EqualFold(bytes.TrimSpace(t), []byte("application/json"))
 }
 
+// asksJSON tells whether the body is what the API is asked, in JSON: it may hold
+// a key, and the names of models. A file that is uploaded is none of the proxy's
+// business, also one of JSON.
+func (e *exchange) asksJSON() bool { return !e.file && isJSON(e.head.contentType) }
+
 // readBody appends the request body to dst, at most limit bytes of it. more
 // tells that there is more than that.
 func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64) (out []byte, more bool, err error) {

@@ -12,6 +12,37 @@ import (
 // whose answers say where the bytes are to go.
 func (e *exchange) isUpload() bool { return bytes.Contains(e.path, []byte("/upload/")) }
 
+// isFile tells whether the body is a file, or a part of one, as it is: that of an
+// upload which another request has begun, or one that comes without a
+// description.
+func (e *exchange) isFile() bool {
+	if !e.isUpload() {
+		return false
+	}
+	if _, begun := routing.QueryValue(e.query, "upload_id"); begun {
+		return true
+	}
+	for _, p := range [...][2]string{{"uploadType", "media"}, {"upload_type", "media"}, {"upload_protocol", "raw"}} {
+		if routing.QueryHas(e.query, p[0], p[1]) {
+			return true
+		}
+	}
+	for _, f := range e.head.fields {
+		var buf [32]byte
+		switch string(lower(buf[:0], f.name)) {
+		case "x-goog-upload-protocol":
+			if bytes.EqualFold(f.value, []byte("raw")) {
+				return true
+			}
+		case "x-goog-upload-command":
+			if bytes.Contains(bytes.ToLower(f.value), []byte("upload")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // ownUploadURLs makes the URLs that an upload is sent to lead to the proxy. The
 // client uses them as they are, mostly without a key: they carry the group.
 func (e *exchange) ownUploadURLs(host []byte, h *fasthttp.ResponseHeader) {

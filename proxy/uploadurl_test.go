@@ -125,6 +125,61 @@ func TestUploadURL(t *testing.T) {
 	}
 }
 
+// A file that is uploaded may be JSON, and hold what a request holds.
+func TestUploadedFileStaysAsItIs(t *testing.T) {
+	const up = "/upload/v1beta/files"
+	const file = `{"apiKey":"OF-THE-FILE","model":"models/fast","requests":[{"model":"fast"}],"thoughtSignature":"x"}`
+	fl := newFleet(t, 1, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Models: map[string]string{"fast": "gemini-2.5-flash"}}}
+	})
+	fl.up.SetHandler(plain)
+	f := func(key, body, method, path string, header ...string) {
+		t.Helper()
+		fl.up.Reset()
+		if _, _, err := fl.do(method, path, file, header...); err != nil || fl.up.Count() != 1 {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+		q := fl.up.Requests()[0]
+		if got := q.Header.Get("X-Goog-Api-Key"); got != key || string(q.Body) != body {
+			t.Errorf("%s %s %q: key %q, %s", method, path, header, got, q.Body)
+		}
+	}
+	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "text/plain"} {
+		ct := []string{"Content-Type", contentType}
+		for _, key := range []string{"", "K"} {
+			h := append(ct, "x-goog-api-key", key)
+			f(key, file, "POST", up+"?upload_id=x&upload_protocol=resumable", append(h, "X-Goog-Upload-Command", "upload, finalize", "X-Goog-Upload-Offset", "0")...)
+			f(key, file, "POST", up+"?a=b", append(h, "x-goog-upload-command", "Upload")...)
+			f(key, file, "PUT", up+"?upload%5Fid=x", h...)
+			f(key, file, "POST", up+"?uploadType=media", h...)
+			f(key, file, "POST", up+"?upload_protocol=raw", h...)
+			f(key, file, "POST", up, append(h, "X-Goog-Upload-Protocol", "RAW")...)
+		}
+	}
+	// What begins an upload describes the file, and may bring the key.
+	const asked = `{"model":"models/gemini-2.5-flash","requests":[{"model":"gemini-2.5-flash"}],"thoughtSignature":"x"}`
+	f("OF-THE-FILE", asked, "POST", up, "X-Goog-Upload-Protocol", "resumable", "X-Goog-Upload-Command", "start")
+	f("K", asked, "POST", up+"?uploadType=resumable", "X-Goog-Api-Key", "K")
+	f("OF-THE-FILE", asked, "POST", "/v1beta/files?upload_id=x")
+}
+
+// A key in a body that does not say it is JSON is found, and goes no further
+// with another key either.
+func TestKeyInUntypedBody(t *testing.T) {
+	r := newRig(t, plain, nil)
+	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded"} {
+		for key, want := range map[string]string{"": "B", "K": "K"} {
+			r.up.Reset()
+			if _, _, err := r.post("/v1beta/models/m:countTokens", `{"apiKey":"B","contents":[]}`, "Content-Type", contentType, "X-Goog-Api-Key", key); err != nil {
+				t.Fatal(err)
+			}
+			if q := r.up.Requests()[0]; q.Header.Get("X-Goog-Api-Key") != want || string(q.Body) != `{"contents":[]}` {
+				t.Errorf("%q %q: %v %s", contentType, key, q.Header, q.Body)
+			}
+		}
+	}
+}
+
 // TestLongUpload: the answer to an upload is waited for from the end of the
 // upload on, however long that takes.
 func TestLongUpload(t *testing.T) {
