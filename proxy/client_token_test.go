@@ -60,6 +60,15 @@ func TestClientTokens(t *testing.T) {
 	try(200, streamPath+"&key=g:anna", f.body)
 	try(200, streamPath, strings.Replace(f.body, "{", `{"apiKey":"g:anna",`, 1))
 	try(200, "/v1beta/models/gemini-2.5-flash:countTokens", f.body, "x-goog-api-key", "anna")
+	// What else the client shows does not go upstream beside the group's key.
+	try(200, streamPath, f.body, "x-goog-api-key", "anna", "Authorization", "Bearer anna")
+	for _, other := range []string{"Basic anna", "Bearer\tanna", "Bearer", "anna"} {
+		try(200, streamPath, f.body, "x-goog-api-key", "anna", "Authorization", other)
+		try(200, "/v1beta/models/gemini-2.5-flash:countTokens", f.body, "x-goog-api-key", "anna", "Authorization", other)
+		if got := f.up.Requests()[0].Header["Authorization"]; got != nil {
+			t.Errorf("%q became %q", other, got)
+		}
+	}
 	// Who is not known.
 	for _, header := range [][]string{nil, {"x-goog-api-key", "nobody"}, {"x-goog-api-key", "ann"}, {"Authorization", "Bearer AIzaCANARY-of-the-pool-key1"}} {
 		a := try(401, streamPath, f.body, header...)
@@ -74,13 +83,14 @@ func TestClientTokens(t *testing.T) {
 	try(200, strings.Replace(streamPath, "2.5", "2.0", 1), f.body, "x-goog-api-key", "carl")
 	// A token is no key of the API, and does not reach it.
 	try(403, streamPath, f.body, "x-goog-api-key", "bare:anna")
+	try(403, streamPath, f.body, "x-goog-api-key", "bare:KEY", "Authorization", "Bearer anna")
 	try(200, streamPath, f.body, "x-goog-api-key", "dora")
 	try(200, streamPath, f.body, "x-goog-api-key", "dora")
 	if a := try(429, streamPath, f.body, "x-goog-api-key", "dora"); a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	if got := f.metric(`gemini_proxy_client_requests_total{client="anna",code="2xx"}`); got != "8" || !strings.Contains(f.log.String(), `"client":"anna"`) {
-		t.Errorf("%s requests of one client, want 8", got)
+	if got := f.metric(`gemini_proxy_client_requests_total{client="anna",code="2xx"}`); got != "17" || !strings.Contains(f.log.String(), `"client":"anna"`) {
+		t.Errorf("%s requests of one client, want 17", got)
 	}
 	if got := f.metric(`gemini_proxy_refused_total{reason="token"}`); got != "5" {
 		t.Errorf("%s refused tokens, want 5", got)

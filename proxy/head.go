@@ -16,7 +16,7 @@ type head struct {
 
 	key            []byte // x-goog-api-key
 	bearer         []byte // the token of Authorization: Bearer
-	hasBearer      bool
+	hasAuth        bool   // there is an Authorization, of whatever scheme
 	group          []byte // X-Proxy-Group
 	heal           []byte // X-Proxy-Heal
 	contentType    []byte
@@ -141,8 +141,12 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 			h.key = value
 		}
 	case "authorization":
-		if len(value) > 7 && strings.EqualFold(string(value[:7]), "bearer ") && !h.hasBearer {
-			h.hasBearer, h.bearer = true, bytes.TrimLeft(value[7:], " ")
+		if h.hasAuth {
+			return refuse(400, "Authorization must not come twice")
+		}
+		h.hasAuth = true
+		if len(value) > 7 && strings.EqualFold(string(value[:7]), "bearer ") {
+			h.bearer = bytes.TrimLeft(value[7:], " ")
 			break
 		}
 		h.keep(name, value)

@@ -39,7 +39,8 @@ func TestHeadKeeps(t *testing.T) {
 	f("Host: a\r\nContent-Length: 1\r\nUser-Agent: u\r\n", "User-Agent=u;")
 	f("Connection: X-A\r\nX-A: 1\r\nX-B: 2\r\n", "X-B=2;")
 	f("X-A: 1\r\nX-B: 2\r\nConnection: x-b , x-a\r\n", "")
-	f("Authorization: Basic x\r\nAuthorization: Bearer y\r\n", "Authorization=Basic x;")
+	f("Authorization: Basic x\r\n", "Authorization=Basic x;")
+	f("Authorization: Bearer y\r\n", "")
 	f(strings.Repeat("a", 300)+": 1\r\n", strings.Repeat("a", 300)+"=1;")
 	f("x-goog-api-key-of-a-length-beyond-32-bytes: 1\r\n", "x-goog-api-key-of-a-length-beyond-32-bytes=1;")
 	f("!#$%&'*+-.^_`|~09azAZ: 1\r\n", "!#$%&'*+-.^_`|~09azAZ=1;")
@@ -53,6 +54,9 @@ func TestHeadRefuses(t *testing.T) {
 		}
 	}
 	f(" X-A: b\r\n", 400)
+	f("Authorization: Bearer x\r\nAuthorization: Bearer y\r\n", 400)
+	f("Authorization: Bearer x\r\nauthorization: Basic y\r\n", 400)
+	f("Authorization:\r\nX-A: b\r\nAuthorization: Basic y\r\n", 400)
 	f("X-A: b\r\n c\r\n", 400)
 	f("X-A: b\r\n\tc: d\r\n", 400)
 	f("X-A: b\nX-B: c\r\n", 400)
@@ -94,7 +98,7 @@ func TestHeadFindsWhatItIsAskedFor(t *testing.T) {
 	if got := fieldsText(h); got != "content-type=a/b;Origin=o;" {
 		t.Errorf("kept %s", got)
 	}
-	if h.reset(); h.key != nil || h.bearer != nil || h.hasBearer || len(h.fields) > 0 || h.hasCoding {
+	if h.reset(); h.key != nil || h.bearer != nil || h.hasAuth || len(h.fields) > 0 || h.hasCoding {
 		t.Errorf("after reset: %+v", h)
 	}
 }

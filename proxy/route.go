@@ -92,8 +92,10 @@ func (e *exchange) appendHead(dst []byte, p *plan) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, e.lease.target().base.Host...)
 	dst = append(dst, "\r\n"...)
+	// Who has shown a token of the proxy's has nothing else to show to the upstream.
+	own := e.place.client != nil || e.pooled && e.group.replace
 	for _, f := range e.head.fields {
-		if e.trace != nil && isTraceField(f.name) {
+		if e.trace != nil && isTraceField(f.name) || own && isAuthorization(f.name) {
 			continue
 		}
 		if p.target == nil || !bytes.EqualFold(f.name, []byte(fasthttp.HeaderContentType)) {
@@ -157,6 +159,12 @@ func (e *exchange) appendCredentials(dst []byte) []byte {
 		dst = appendBearer(dst, token)
 	}
 	return dst
+}
+
+// isAuthorization tells whether a field is an Authorization: among those that
+// pass, one of another scheme than Bearer.
+func isAuthorization(name []byte) bool {
+	return bytes.EqualFold(name, []byte(fasthttp.HeaderAuthorization))
 }
 
 func appendBearer(dst, token []byte) []byte {
