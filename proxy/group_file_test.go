@@ -255,6 +255,7 @@ func TestClientsOfAFile(t *testing.T) {
 		`F:1:30: clients[0]: token: must be "sha256:" and the 64 hexadecimal digits of the token's SHA-256`,
 		`F:1:11: client "a b": a name is 1 to 64 letters, digits, dots, hyphens, underscores and @`,
 		`F:1:11: client "a b": groups: "b" is not a group`)
+	f("clients: [{name: a, token: "+routing.HashToken(nil)+"}]", "F:1:28: clients[0]: token: is the SHA-256 of nothing: whoever sends no token would have it")
 	f("clients: [{name: a}]", "F:1:11: clients[0]: token is missing")
 	f("clients: [a]", "F:1:11: clients[0]: must be a mapping")
 }

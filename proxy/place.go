@@ -35,7 +35,7 @@ func (p *place) name() string {
 func (e *exchange) authorize(now time.Time) *refusal {
 	g, clients := e.group, e.st.clients
 	if g.keys == nil {
-		if knows(clients, e.key) || knows(clients, e.head.bearer) {
+		if clients.Find(e.key) != nil || clients.Find(e.head.bearer) != nil {
 			return refuse(403, fmt.Sprintf("group %q has no keys of its own: send a key of the API in place of the token", g.Name))
 		}
 		return nil
@@ -75,11 +75,6 @@ func (e *exchange) authorize(now time.Time) *refusal {
 		return &refusal{429, fmt.Sprintf("the client may begin %d requests a minute", c.PerMinute), wait}
 	}
 	return nil
-}
-
-// knows tells whether a key is a token.
-func knows(clients *routing.Clients, key []byte) bool {
-	return len(key) > 0 && clients.Find(key) != nil
 }
 
 // arrive finds the request's route, and a place for it.

@@ -59,10 +59,16 @@ func ParseTokenHash(s string) (hash [sha256.Size]byte, err error) {
 	if _, err = hex.Decode(hash[:], []byte(digits)); err != nil {
 		return hash, errTokenHash
 	}
+	if hash == sha256.Sum256(nil) {
+		return hash, errNoToken
+	}
 	return hash, nil
 }
 
-var errTokenHash = errors.New(`must be "sha256:" and the 64 hexadecimal digits of the token's SHA-256`)
+var (
+	errTokenHash = errors.New(`must be "sha256:" and the 64 hexadecimal digits of the token's SHA-256`)
+	errNoToken   = errors.New("is the SHA-256 of nothing: whoever sends no token would have it")
+)
 
 // HashToken returns the hash of a token as ParseTokenHash reads it.
 func HashToken(token []byte) string {
@@ -88,9 +94,9 @@ func (c *Clients) All() []*Client {
 
 // Find returns the client with the given token, or nil. It takes as long for a
 // token that is nearly right as for any other: what is compared are hashes, each
-// with all, and every byte of them.
+// with all, and every byte of them. Nobody has the empty token.
 func (c *Clients) Find(token []byte) *Client {
-	if c.Len() == 0 {
+	if c.Len() == 0 || len(token) == 0 {
 		return nil
 	}
 	sum := sha256.Sum256(token)

@@ -37,6 +37,9 @@ func TestFindClient(t *testing.T) {
 	f("token-of-a ", "")
 	f("Token-of-a", "")
 	f("", "")
+	c = NewClients([]ClientSpec{{Name: "nobody", Hash: sha256.Sum256(nil)}})
+	f("", "")
+	c = NewClients([]ClientSpec{testClient("a", nil)})
 	hash := sha256.Sum256([]byte("token-of-a"))
 	f(string(hash[:]), "")
 	f(HashToken([]byte("token-of-a")), "")
@@ -58,7 +61,7 @@ func TestParseTokenHash(t *testing.T) {
 	if _, err := ParseTokenHash("sha256:CA978112CA1BBDCAFAC231B39A23DC4DA786EFF8147C4E72B9807785AFEE48BB"); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{"", "a", "sha256:", good[7:], good[:70], good + "0", "sha1:" + good[7:], good[:70] + "g", "SHA256:" + good[7:]} {
+	for _, bad := range []string{"", "a", "sha256:", good[7:], good[:70], good + "0", "sha1:" + good[7:], good[:70] + "g", "SHA256:" + good[7:], HashToken(nil)} {
 		if _, err := ParseTokenHash(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
