@@ -277,7 +277,7 @@ func TestBrokenFilesUnderLoad(t *testing.T) {
 	c := s.gather(8)
 	c.more(20)
 	for _, text := range []string{
-		"{", "groups: [", "groups: []", "groups: {}", "groups: {default: 5}", "groups: {a: , b: }", "a: b: c", "\x00", "\xff\xfe",
+		"", "\n", "{", "groups: [", "groups: []", "groups: {}", "groups: {default: 5}", "groups: {a: , b: }", "a: b: c", "\x00", "\xff\xfe",
 		"groups: {default: {targets: []}}", "groups: {default: {targets: [x]}}", "groups: {default: {keys: env:NOT_SET}}",
 		"groups: {default: {stall_timeout: 5}}", "groups: {default: {fallback: x}}", "groups: {default: {wat: 1}}",
 		"clients: [{name: a}]", "stall_timeout: x", "max_streams: -1", "- a", strings.Repeat("x", 1<<17),

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -33,6 +34,12 @@ func (l *loader) loadFile(path string) {
 	data, err := readConfigFile(path)
 	if err != nil {
 		l.fail(name, "%w", err)
+		return
+	}
+	if len(bytes.TrimSpace(bytes.TrimPrefix(data, []byte(byteOrderMark)))) == 0 {
+		// What a write leaves behind on a full disk is not to take all groups and
+		// clients away.
+		l.fail(name, "is empty; a file without settings holds {} or a comment")
 		return
 	}
 	l.loadYAML(name, data)

@@ -223,6 +223,9 @@ func TestConfigFileErrors(t *testing.T) {
 	// Kinds of values.
 	f("listen_addr: [1]", "F:1:1: listen_addr: must be a single value, not a list")
 	f("listen_addr:\n  a: b", "F:1:1: listen_addr: must be a single value, not a mapping")
+	for _, nothing := range []string{"", "\n", " \r\n\t\n", "\ufeff", "\ufeff\n"} {
+		f(nothing, "F: is empty; a file without settings holds {} or a comment")
+	}
 	f("listen_addr:", `F:1:1: listen_addr: has no value; write "" for the empty one`)
 	f("listen_addr: ~", `F:1:1: listen_addr: has no value; write "" for the empty one`)
 	f("listen_addr: true", `F:1:1: listen_addr: "true": must be [host]:port, such as :8080, 127.0.0.1:8080 or [::1]:8080, or unix:/path`)
@@ -266,7 +269,7 @@ func TestConfigFileForms(t *testing.T) {
 			t.Errorf("%q gives %q, want %q", text, got, want)
 		}
 	}
-	for _, empty := range []string{"", "\n", "# nothing\n", "---\n", "{}\n", "\ufeff"} {
+	for _, empty := range []string{"# nothing\n", "---\n", "{}\n", "\ufeff{}"} {
 		f(empty, "max_attempts", "30")
 	}
 	f("---\nmax_attempts: 3\n...\n", "max_attempts", "3")
