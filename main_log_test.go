@@ -142,8 +142,15 @@ func TestLogFileAndRotation(t *testing.T) {
 		!bytes.Contains(after, []byte("stopped")) || s.stderr.Len() > 0 {
 		t.Errorf("before:\n%safter:\n%s%s", before, after, s.stderr.String())
 	}
-	status, _, stderr := runs(t, []string{"LOG_FILE=" + path + "/x", "LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR="})
-	if status != 1 || !strings.Contains(stderr, "LOG_FILE") {
-		t.Errorf("status %d: %s", status, stderr)
+	// A named pipe that nobody reads is not waited for.
+	pipe := path + ".pipe"
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{path + "/x", pipe} {
+		status, _, stderr := runs(t, []string{"LOG_FILE=" + bad, "LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR="})
+		if status != 1 || !strings.Contains(stderr, "LOG_FILE") {
+			t.Errorf("status %d: %s", status, stderr)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -30,8 +31,10 @@ func OpenLogFile(path string) (*LogFile, error) {
 	return &LogFile{path: path, f: f, looked: time.Now()}, nil
 }
 
+// openAppend does not wait for somebody to read from a named pipe: without a
+// reader that is an error.
 func openAppend(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o640)
 }
 
 // Reopen lets the next line go to the file that has the path then. It may be
