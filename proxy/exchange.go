@@ -49,6 +49,7 @@ type exchange struct {
 	failed    failed // of the one before
 	from      whence // where what the request brings came from
 	asked     []byte // the model that the body names, when the path does not
+	asking    []byte // a relayed body that may name several; aliases it until enter
 	viaStream bool   // the streaming endpoint is asked in place of the other
 	pooled    bool   // a key of the group is used, not one of the client's
 	file      bool   // the body is a file, or a part of one

@@ -15,6 +15,7 @@ var relayedRequests = []struct{ method, path, body, model string }{
 	{"POST", "/v1beta/models/fast:countTokens", `{"generateContentRequest":{"model":"models/fast","contents":[]}}`, `"model":"models/gemini-2.5-flash"`},
 	{"POST", "/v1beta/models/fast:embedContent", `{"model":"models/fast","content":{}}`, `"model":"models/gemini-2.5-flash"`},
 	{"POST", "/v1beta/models/fast:batchEmbedContents", `{"requests":[{"model":"models/fast"}]}`, `"model":"models/gemini-2.5-flash"`},
+	{"POST", "/v1beta/models/fast:batchGenerateContent", `{"batch":{"inputConfig":{"requests":{"requests":[{"request":{"model":"models/fast","contents":[]}}]}}}}`, `"model":"models/gemini-2.5-flash"`},
 	{"POST", "/v1/publishers/google/models/fast:predict", `{"instances":[]}`, "/models/gemini-2.5-flash:predict"},
 	{"POST", "/v1beta/openai/embeddings", `{"input":"x","model":"fast"}`, `"model":"gemini-2.5-flash"`},
 	{"POST", "/v1beta/interactions", `{"model":"fast","input":"x"}`, `"model":"gemini-2.5-flash"`},
@@ -140,9 +141,14 @@ func TestModelsOfClientsOnRelayedSurfaces(t *testing.T) {
 		if resp, body, err := f.do(q.method, q.path, q.body, "x-goog-api-key", "anna"); err != nil || resp.StatusCode != 200 {
 			t.Errorf("%s: %v %q %v", q.path, resp, body, err)
 		}
-		path, body := strings.Replace(q.path, "fast", "slow", 1), strings.Replace(q.body, `"fast"`, `"slow"`, 1)
-		if resp, _, err := f.do(q.method, path, body, "x-goog-api-key", "anna"); err != nil || resp.StatusCode != 403 {
-			t.Errorf("%s: another model: %v %v", q.path, resp, err)
+		path, body := strings.Replace(q.path, "fast", "slow", 1), strings.Replace(q.body, `fast"`, `slow"`, 1)
+		for _, other := range [][2]string{{path, body}, {path, q.body}, {q.path, body}} {
+			if other == [2]string{q.path, q.body} {
+				continue
+			}
+			if resp, _, err := f.do(q.method, other[0], other[1], "x-goog-api-key", "anna"); err != nil || resp.StatusCode != 403 {
+				t.Errorf("%s %s: another model: %v %v", other[0], other[1], resp, err)
+			}
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (e *exchange) authorize(now time.Time) *refusal {
 	case !c.MayUse(g.Name) && e.from.client != c.Name:
 		e.s.metrics.refused.WithLabelValues("group").Inc()
 		return refuse(403, fmt.Sprintf("the client may not use group %q", g.Name))
-	case !c.MayAsk(e.askedModel()):
+	case !e.mayAsk(c):
 		e.s.metrics.refused.WithLabelValues("model").Inc()
 		return refuse(403, "the client may not ask this model")
 	}
@@ -75,6 +75,16 @@ func (e *exchange) authorize(now time.Time) *refusal {
 		return &refusal{429, fmt.Sprintf("the client may begin %d requests a minute", c.PerMinute), wait}
 	}
 	return nil
+}
+
+// mayAsk tells whether a client may ask the models that the request names, in its
+// path and in its body.
+func (e *exchange) mayAsk(c *routing.Client) bool {
+	may := c.MayAsk(e.askedModel())
+	if len(c.Models) > 0 {
+		stream.EachModel(e.asking, func(model []byte) { may = may && c.MayAsk(model) })
+	}
+	return may
 }
 
 // arrive finds the request's route, and a place for it.

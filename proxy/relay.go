@@ -51,8 +51,10 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 		e.findUpload()
 		if e.st.reads && len(asked) > 0 && e.asksJSON() {
 			e.readModel(stream.OpenAI, asked)
+			e.asking = asked
 		}
 		no = e.enter()
+		e.asking = nil
 	}
 	if no == nil {
 		e.findOrigin(asked)
