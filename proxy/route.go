@@ -59,6 +59,9 @@ func (e *exchange) route(host, body []byte) *refusal {
 // bodyKey takes the key from the body's top-level apiKey.
 func (e *exchange) bodyKey(body []byte) *refusal {
 	r, _ := stream.ParseRequest(stream.Native, body)
+	if len(r.Key) > maxKeyBytes {
+		return refuse(400, "apiKey is longer than "+strconv.Itoa(maxKeyBytes)+" bytes")
+	}
 	for _, c := range r.Key {
 		if c < ' ' || c > '~' {
 			return refuse(400, "apiKey holds a character that is not allowed in a header")

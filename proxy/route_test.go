@@ -176,6 +176,8 @@ func TestKeyCannotInject(t *testing.T) {
 	f("", "", `{"apiKey":"K\u000d\u000aX-Evil: 1"}`, false)
 	f("", "", `{"apiKey":"\u00e4"}`, false)
 	f("", "", `{"apiKey":17}`, true)
+	f("", "", `{"apiKey":"`+strings.Repeat("K", 4096)+`"}`, true)
+	f("", "", `{"apiKey":"`+strings.Repeat("K", 4097)+`"}`, false)
 	f("", "X-Proxy-Group: group-a\r\nX-Proxy-Group: group-b\r\n", "", true)
 }
 

@@ -306,6 +306,18 @@ var promptCodec = codec{
 	format: func(c *Config) string { return c.ContinuePrompt },
 }
 
+// asBrowsersSend returns an origin in small letters and without the port that its
+// scheme has anyway (https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin).
+func asBrowsersSend(origin string) string {
+	origin = strings.ToLower(origin)
+	for scheme, port := range map[string]string{"http://": ":80", "https://": ":443"} {
+		if strings.HasPrefix(origin, scheme) {
+			return strings.TrimSuffix(origin, port)
+		}
+	}
+	return origin
+}
+
 var originsCodec = codec{
 	parse: func(c *Config, text string) error {
 		if text == "" || text == "*" {
@@ -314,7 +326,7 @@ var originsCodec = codec{
 		}
 		var origins []string
 		for origin := range strings.SplitSeq(text, ",") {
-			origin = strings.ToLower(strings.TrimSpace(origin)) // as browsers send it
+			origin = asBrowsersSend(strings.TrimSpace(origin))
 			if !validOrigin(origin) {
 				return errors.New(`must be "*", empty, or a comma-separated list of origins scheme://host[:port], with no path and no slash at the end`)
 			}

@@ -190,7 +190,7 @@ func TestSettingValues(t *testing.T) {
 	f("RETRY_FINISH_REASONS", " OTHER , SAFETY,OTHER ", "OTHER,SAFETY")
 	f("CONTINUE_PROMPT", strings.Repeat("x", 4096), strings.Repeat("x", 4096))
 	f("CORS_ALLOW_ORIGIN", "", "")
-	f("CORS_ALLOW_ORIGIN", "https://A.example:8443 ,http://[::1]:80,chrome-extension://abc", "https://a.example:8443,http://[::1]:80,chrome-extension://abc")
+	f("CORS_ALLOW_ORIGIN", "https://A.example:8443 ,http://[::1]:80,https://b:443,http://c:443,chrome-extension://abc", "https://a.example:8443,http://[::1],https://b,http://c:443,chrome-extension://abc")
 }
 
 func TestConfigFileErrors(t *testing.T) {

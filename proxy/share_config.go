@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"errors"
+	"net"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -21,7 +23,7 @@ var redisCodec = codec{
 			c.RedisURL = nil
 			return nil
 		}
-		if _, err := redis.ParseURL(text); err != nil {
+		if options, err := redis.ParseURL(text); err != nil || options.Network != "unix" && !validAddress(options.Addr) {
 			return errRedisURL
 		}
 		c.RedisURL = routing.Secret(text)
@@ -33,6 +35,13 @@ var redisCodec = codec{
 		}
 		return string([]byte(c.RedisURL))
 	},
+}
+
+// validAddress tells whether host:port can be connected to.
+func validAddress(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && notNumber == nil && n > 0
 }
 
 // shareMetrics tell how replicas get on with each other.

@@ -138,7 +138,7 @@ func TestRedisURL(t *testing.T) {
 			t.Error("the password is shown")
 		}
 	}
-	for _, bad := range []string{"127.0.0.1:6379", "CANARY", "http://u:CANARY@h", "redis://u:CANARY@h:x", "redis://h/CANARY", "redis://u:CANARY%@h"} {
+	for _, bad := range []string{"127.0.0.1:6379", "CANARY", "http://u:CANARY@h", "redis://u:CANARY@h:x", "redis://h/CANARY", "redis://u:CANARY%@h", "redis://u:CANARY@h:0", "redis://u:CANARY@h:65536", "rediss://u:CANARY@[::1]:99999/1"} {
 		_, err := LoadConfig("", func(name string) (string, bool) { return bad, name == "REDIS_URL" })
 		if err == nil || strings.Contains(err.Error(), "CANARY") || !strings.Contains(err.Error(), "redis://[USER") {
 			t.Errorf("%q: %v", bad, err)
