@@ -223,6 +223,21 @@ func TestWhatIsKeptStaysWithItsKey(t *testing.T) {
 		}, func(id string) [][3]string {
 			return [][3]string{{"POST", streamPath, `{"cachedContent":"cachedContents/` + id + `","contents":[]}`}, {"PATCH", "/v1beta/cachedContents/" + id, "{}"}}
 		}},
+		{"/v1beta/models/m:batchGenerateContent", `{"batch":{}}`, func(id string) upstream.Script { return json(`{"name": "batches/` + id + `"}`) }, func(id string) [][3]string {
+			return [][3]string{{"GET", "/v1beta/batches/" + id, ""}, {"POST", "/v1beta/batches/" + id + ":cancel", "{}"}, {"DELETE", "/v1beta/batches/" + id, ""}}
+		}},
+		{"/upload/v1beta/files?uploadType=media", "{}", func(id string) upstream.Script { return json(`{"file": {"name": "files/` + id + `"}}`) }, func(id string) [][3]string {
+			return [][3]string{{"POST", "/v1beta/models/m:batchGenerateContent", `{"batch":{"input_config":{"file_name":"files/` + id + `"}}}`}, {"POST", "/v1beta/models/m:batchGenerateContent", `{"batch":{"inputConfig":{"fileName":"files/` + id + `"}}}`}}
+		}},
+		{"/v1beta/models/veo:predictLongRunning", "{}", func(id string) upstream.Script { return json(`{"name": "models/veo/operations/` + id + `"}`) }, func(id string) [][3]string {
+			return [][3]string{{"GET", "/v1beta/models/veo/operations/" + id, ""}}
+		}},
+		{"/v1beta/fileSearchStores", "{}", func(id string) upstream.Script { return json(`{"name": "fileSearchStores/` + id + `"}`) }, func(id string) [][3]string {
+			return [][3]string{
+				{"POST", "/upload/v1beta/fileSearchStores/" + id + ":uploadToFileSearchStore", "{}"}, {"GET", "/v1beta/fileSearchStores/" + id + "/documents", ""},
+				{"POST", streamPath, `{"contents":[],"tools":[{"fileSearch":{"fileSearchStoreNames":["fileSearchStores/` + id + `"]}}]}`},
+			}
+		}},
 		{"/v1beta/interactions", `{"model":"m","input":"x"}`, func(id string) upstream.Script { return json(`{"id": "` + id + `"}`) }, func(id string) [][3]string {
 			return [][3]string{{"POST", "/v1beta/interactions", `{"model":"m","input":"y","previous_interaction_id":"` + id + `"}`}, {"GET", "/v1beta/interactions/" + id, ""}}
 		}},
@@ -244,6 +259,38 @@ func TestWhatIsKeptStaysWithItsKey(t *testing.T) {
 				f.do(use[0], use[1], use[2])
 				if f.counts() != where || f.keys() != key {
 					t.Errorf("%s: %s %s at %s with key %s, want at %s with key %s", id, use[0], use[1], f.counts(), f.keys(), where, key)
+				}
+			}
+		}
+	}
+}
+
+// The results of a batch are a file that belongs to the key of the batch, and is
+// named when somebody asks how far it is.
+func TestResultsOfABatchStayWithItsKey(t *testing.T) {
+	f := newFleet(t, 2, func(c *proxy.Config, targets []proxy.TargetConfig) {
+		c.Groups = []proxy.GroupConfig{{Name: "g", Targets: targets, Secrets: secrets(5)}}
+	})
+	for k, send := range []func(string) upstream.Step{
+		func(s string) upstream.Step { return upstream.Send(s) },
+		func(s string) upstream.Step { return upstream.Sliced(7, upstream.Send(s)) },
+	} {
+		for i := range 6 {
+			id := fmt.Sprintf("%d-%d", k, i)
+			answer := func(body string) {
+				f.play(upstream.Script{upstream.Head(200, upstream.Chunked, "Content-Type", "application/json"), send(body), upstream.End()})
+			}
+			answer(`{"name": "batches/b` + id + `","metadata": {"state": "BATCH_STATE_PENDING"}}`)
+			f.post("/v1beta/models/m:batchGenerateContent", "{}")
+			where, key := f.counts(), f.keys()
+			answer(`{"name": "batches/b` + id + `","metadata": {"note": "` + strings.Repeat("x", 9000) + `","output": {"responsesFile": "files/r` + id + `"}}}`)
+			for _, path := range []string{"/v1beta/batches/b" + id, "/download/v1beta/files/r" + id + ":download?alt=media"} {
+				f.do("GET", path, "")
+				if f.counts() != where || f.keys() != key {
+					t.Errorf("%s at %s with key %s, want at %s with key %s", path, f.counts(), f.keys(), where, key)
+				}
+				for _, up := range f.ups {
+					up.Reset()
 				}
 			}
 		}

@@ -170,6 +170,7 @@ type relayed struct {
 	whole  bool          // all of the body came with the head
 	learns bool          // the body may name something that the API keeps
 	seen   []byte        // of it then, up to maxKeyError
+	looked int           // how much of that was gone through
 	after  time.Duration // when there is a key again, 0: as the upstream says
 	shadow *shadow
 	judged bool // the verdict on the attempt is recorded
@@ -313,6 +314,9 @@ func (r *relayed) writeWhole(w io.Writer) (int64, error) {
 
 // ended notes that the body has come to its end.
 func (r *relayed) ended() {
+	if r.learns && len(r.seen) > r.looked {
+		r.look()
+	}
 	if !r.judged {
 		r.e.record.verdict(outcomeOf(nil))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -128,19 +129,46 @@ func plainBody(a *attempt, body []byte) []byte {
 }
 
 // creates tells whether the response may name something that the API keeps from
-// now on: a file, a cached content or an interaction.
+// now on: a file, a cached content, an interaction, a batch and later the file of
+// its results.
 func (e *exchange) creates(h *fasthttp.ResponseHeader) bool {
-	return h.StatusCode() == 200 && claimOf(h.ContentType()) == claimsJSON && string(e.method) != "GET" &&
-		(e.isUpload() || bytes.HasSuffix(e.path, []byte("/cachedContents")) || bytes.HasSuffix(e.path, []byte("/interactions")))
+	if h.StatusCode() != 200 || claimOf(h.ContentType()) != claimsJSON {
+		return false
+	}
+	if string(e.method) == "GET" {
+		return bytes.HasPrefix(stream.ResourceName(e.path), []byte("batches/"))
+	}
+	switch _, action := e.model(); string(action) {
+	case "batchGenerateContent", "asyncBatchEmbedContent", "predictLongRunning", "importFile":
+		return true
+	}
+	return e.isUpload() || slices.ContainsFunc(collections, func(name string) bool { return bytes.HasSuffix(e.path, []byte(name)) })
 }
 
-// see looks at what the client is about to be given for the name of what was made.
+// collections are what paths end with to which something is added that is kept.
+var collections = []string{"/cachedContents", "/interactions", "/fileSearchStores", "/tunedModels"}
+
+// see looks at what the client is about to be given for the names of what was
+// made.
 func (r *relayed) see(p []byte) {
 	r.seen = append(r.seen, p[:min(len(p), maxKeyError-len(r.seen))]...)
-	if name := stream.CreatedName(plainBody(r.a, r.seen)); name != nil || len(r.seen) == maxKeyError {
-		r.e.learnKept(name)
-		r.learns = false
+	// However small the pieces are, a long body is gone through a few times only.
+	const early = 4 << 10
+	if len(r.seen) > early && len(r.seen) < 2*r.looked && len(r.seen) < maxKeyError {
+		return
 	}
+	r.look()
+}
+
+// look learns the names in what was seen. One is all that there is, but for a
+// batch.
+func (r *relayed) look() {
+	r.looked = len(r.seen)
+	stream.EachCreated(plainBody(r.a, r.seen), func(name []byte) {
+		r.e.learnKept(name)
+		r.learns = r.learns && string(r.e.method) == "GET"
+	})
+	r.learns = r.learns && len(r.seen) < maxKeyError
 }
 
 // otherKey takes another key after one that was at fault. When there is none, no

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -20,6 +21,11 @@ func TestResourceName(t *testing.T) {
 	f("/v1beta/interactions/v1_x/cancel", "interactions/v1_x")
 	f("/upload/v1beta/files", "")
 	f("/v1beta/files/", "")
+	f("/v1beta/batches/b1:cancel", "batches/b1")
+	f("models/veo-3/operations/o1", "operations/o1")
+	f("/v1beta/fileSearchStores/s1/documents/d", "fileSearchStores/s1")
+	f("fileSearchStores/s1/upload/operations/o1", "fileSearchStores/s1")
+	f("/v1beta/tunedModels/t1:generateContent", "tunedModels/t1")
 	f("gs://bucket/profiles/x", "")
 	f("models/x", "")
 	f("", "")
@@ -36,15 +42,29 @@ func TestEachResource(t *testing.T) {
 	for i := range len(body) {
 		EachResource([]byte(body[:i]), func([]byte) {})
 	}
+	const more = `{"batch":{"inputConfig":{"fileName":"files/f1"},"input_config":{"file_name" : "files/f2"}},"displayName":"files/no","name":"files/no",` +
+		`"tools":[{"fileSearch":{"fileSearchStoreNames":["fileSearchStores/s1", "fileSearchStores/s2"]}},{"file_search":{"file_search_store_names": [ ]}},{"fileSearchStoreNames":[5,"fileSearchStores/no"]},{"fileSearchStoreNames":"x"}]}`
+	got = ""
+	EachResource([]byte(more), func(name []byte) { got += string(name) + " " })
+	if want := "files/f1 files/f2 fileSearchStores/s1 fileSearchStores/s2 "; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for i := range len(more) {
+		EachResource([]byte(more[:i]), func([]byte) {})
+	}
 }
 
-func TestCreatedName(t *testing.T) {
+func TestEachCreated(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
-		if got := string(CreatedName([]byte(body))); got != want {
+		var got []string
+		EachCreated([]byte(body), func(name []byte) { got = append(got, string(name)) })
+		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
 		}
 	}
+	f(`{"name":"batches/b1","metadata":{"output":{"responsesFile":"files/batch-1"}},"done":true,"response":{"responses_file":"files\/batch-2"}}`, "batches/b1 files/batch-1 files/batch-2")
+	f(`{"name":"models/veo/operations/o1"}`, "operations/o1")
 	f(`{"file": {"name": "files/abc","uri": "x"}}`, "files/abc")
 	f(`{"name": "cachedContents/c1","model": "m"}`, "cachedContents/c1")
 	f(` {"id": "v1_x","status": "completed"}`, "interactions/v1_x")
@@ -66,9 +86,7 @@ func FuzzResourceNames(f *testing.F) {
 		if name := ResourceName(body); name != nil {
 			check(name)
 		}
-		if name := CreatedName(body); name != nil {
-			check(name)
-		}
+		EachCreated(body, check)
 		EachResource(body, check)
 	})
 }

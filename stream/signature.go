@@ -27,22 +27,32 @@ var (
 // escaped, so that looking for the member's bytes cannot find it.
 func (m *bound) next(body []byte, from int) (v span) {
 	for {
+		at := m.value(body, from)
+		if at == bad {
+			return span{}
+		}
+		if end := skipString(body, at); end != bad {
+			return span{at, end}
+		}
+		from = at
+	}
+}
+
+// value returns where the next value of the member begins, of whatever type, in
+// body[from:]; bad when there is none.
+func (m *bound) value(body []byte, from int) int {
+	for {
 		i := bytes.Index(body[from:], []byte(m.tail))
 		if i < 0 {
-			return span{}
+			return bad
 		}
 		i += from
 		from = i + len(m.tail)
 		if !bytes.HasSuffix(body[:i], []byte(m.heads[0])) && !bytes.HasSuffix(body[:i], []byte(m.heads[1])) {
 			continue
 		}
-		colon := skipSpace(body, from)
-		if colon >= len(body) || body[colon] != ':' {
-			continue
-		}
-		at := skipSpace(body, colon+1)
-		if end := skipString(body, at); end != bad {
-			return span{at, end}
+		if colon := skipSpace(body, from); colon < len(body) && body[colon] == ':' {
+			return skipSpace(body, colon+1)
 		}
 	}
 }
