@@ -35,6 +35,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "unexpected argument %q; settings are environment variables or -config FILE\n", fs.Arg(0))
 		return 2
 	}
+	empty := false
+	fs.Visit(func(f *flag.Flag) { empty = empty || f.Name == "config" && *file == "" })
+	if empty {
+		// A variable that is not set must not make a proxy without groups and clients.
+		fmt.Fprintln(stderr, "-config names no file; without a file it is left out")
+		return 2
+	}
 	switch {
 	case *version:
 		fmt.Fprintln(stdout, "gemini-resilient-proxy", buildVersion())

@@ -91,6 +91,8 @@ func TestExitStatus(t *testing.T) {
 	f(1, "MAX_ATTEMPTS", []string{"MAX_ATTEMPTS=many"}, "-check")
 	f(1, "STALL_TIMEOUT", []string{"STALL_TIMEOUT=90"}, "-check")
 	f(1, "no-such-file", nil, "-check", "-config", "/no-such-file")
+	f(2, "-config names no file", nil, "-check", "-config", "")
+	f(2, "-config names no file", []string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR="}, "-config=")
 	f(1, "max_attempts", nil, "-check", "-config", file("max_attempts: many\n"))
 	f(1, "MAX_ATTEMPTS", []string{"MAX_ATTEMPTS=many"})
 	f(1, "LISTEN_ADDR", []string{"LISTEN_ADDR=" + taken.Addr().String(), "ADMIN_ADDR="})
