@@ -156,6 +156,7 @@ func TestUnaryPassesToTheByte(t *testing.T) {
 	}
 	body := docOf(first+second, "STOP")
 	f(json200(body))
+	f(json200("\ufeff" + body))
 	f(chunked200(body, 7)...)
 	f(upstream.Head(200, upstream.UntilClose, "Content-Type", "application/json", "X-Any", "kept"), upstream.Send(body))
 	f(json200(`{"candidates":[{"content":{"parts":[{"text":"a\u2028b"}],"role":"model"},"finishReason":"STOP"}]}`))

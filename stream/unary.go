@@ -1,5 +1,7 @@
 package stream
 
+import "bytes"
+
 // TakeBody takes the body of an attempt whose answer is one document and not a
 // stream: as one payload when it is whole, else with what Salvage finds in it.
 // thoughts tells whether the request asked for thoughts. It appends events as
@@ -9,6 +11,7 @@ package stream
 // A text under a finish that is retried counts as delivered, only the finish
 // is held: unlike in a stream, the two always come together.
 func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdict, whole bool) {
+	body = afterMark(body)
 	payload := body
 	s.transcript.reserve(min(len(body), maxMold))
 	text, ok := s.chunk.Parse(payload, s.transcript.raw)
@@ -39,7 +42,11 @@ func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdic
 }
 
 // IsDocument tells whether body is one JSON value with nothing behind it.
-func IsDocument(body []byte) bool { return valid(body) }
+func IsDocument(body []byte) bool { return valid(afterMark(body)) }
+
+// afterMark returns a document without the byte order mark that it may have in
+// front. Readers may ignore one (RFC 8259 8.1), and browsers do.
+func afterMark(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }
 
 // splitFinish makes two payloads of the one that was parsed, if that has text
 // and a finish that is retried. ok is false for any other.
