@@ -19,8 +19,8 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 	body, length := requestStream(ctx)
 	limit := int64(wholeBody)
 	e.file = e.isFile()
-	wantKey := e.asksJSON() && (len(e.head.key) == 0 || e.st.reads)
-	if wantKey {
+	asks := e.asksJSON()
+	if asks {
 		limit = keyBody
 		if e.st.reads {
 			limit = poolBody
@@ -28,7 +28,7 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 	}
 	var more bool
 	var err error
-	if body != nil && (wantKey || length > 0 && length <= wholeBody) {
+	if body != nil && (asks || length > 0 && length <= wholeBody) {
 		if buf.B, more, err = e.readBody(buf.B, body, length, limit); err != nil {
 			e.refuseBody(ctx, err, limit)
 			return

@@ -180,6 +180,31 @@ func TestKeyInUntypedBody(t *testing.T) {
 	}
 }
 
+// Nor does one in a larger body, or in one that comes in chunks.
+func TestKeyBesideAnotherInLargeBody(t *testing.T) {
+	r := newRig(t, plain, nil)
+	for _, size := range []int{10, 100 << 10, 900 << 10} {
+		rest := `"contents":"` + strings.Repeat("x", size) + `"}`
+		for _, chunked := range []bool{false, true} {
+			r.up.Reset()
+			req, _ := http.NewRequest("POST", "http://"+r.addr+"/v1beta/models/m:countTokens", strings.NewReader(`{"apiKey":"B",`+rest))
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("X-Goog-Api-Key", "K")
+			if chunked {
+				req.ContentLength = -1
+			}
+			resp, err := new(http.Transport).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if q := r.up.Requests()[0]; q.Header.Get("X-Goog-Api-Key") != "K" || string(q.Body) != "{"+rest {
+				t.Errorf("%d bytes, chunked %t: %v %.40s", size, chunked, q.Header, q.Body)
+			}
+		}
+	}
+}
+
 // TestLongUpload: the answer to an upload is waited for from the end of the
 // upload on, however long that takes.
 func TestLongUpload(t *testing.T) {
