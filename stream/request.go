@@ -131,9 +131,13 @@ func (r *Request) mimeType(value string) {
 	}
 }
 
+// maxStops is how many stop sequences are kept. The API takes 5; a body can hold
+// millions, each of which would take more memory than it has bytes.
+const maxStops = 64
+
 func (r *Request) stops(v int) {
 	i, some := arrayStart(r.body, v)
-	for some && i != bad {
+	for some && i != bad && len(r.Stops) < maxStops {
 		start := i
 		if i = skipValue(r.body, i, 0); i == bad {
 			return

@@ -215,3 +215,22 @@ func TestRequestAsksForThoughts(t *testing.T) {
 	f(`{"thinkingConfig":{"thinkingBudget":-1,"include\u0054houghts":true}}`, true)
 	f(`{"responseMimeType":"includeThoughts"}`, false)
 }
+
+// Stop sequences take memory of their own, which a body can ask for by the
+// million: few are kept, of several lists together.
+func TestRequestKeepsFewStops(t *testing.T) {
+	const many = 10_000
+	list := "[" + strings.Repeat(`"a",`, many) + `"b"]`
+	for dialect, body := range map[Dialect]string{
+		Native: `{"generationConfig":{"stopSequences":` + list + `,"stop_sequences":` + list + `},"contents":[],"apiKey":"K"}`,
+		OpenAI: `{"stop":` + list + `,"stop":` + list + `,"messages":[],"apiKey":"K"}`,
+	} {
+		r, ok := ParseRequest(dialect, []byte(body))
+		if !ok || len(r.Stops) != maxStops || string(r.Key) != "K" {
+			t.Errorf("%v: %t, %d kept, key %q", dialect, ok, len(r.Stops), r.Key)
+		}
+		if n := testing.AllocsPerRun(10, func() { ParseRequest(dialect, []byte(body)) }); n > 2*maxStops {
+			t.Errorf("%v: %v allocations", dialect, n)
+		}
+	}
+}
