@@ -39,9 +39,13 @@ func TestLogLine(t *testing.T) {
 		}
 		return m.Handle(q)
 	}, nil)
+	// A line is written behind the answer.
 	r.post(streamPath, ask("hi"), "X-Proxy-Group", "default")
+	r.idle()
 	r.do("GET", "/v1beta/models/missing:get", "")
+	r.idle()
 	r.do("GET", "/v1/%2e%2e/x", "")
+	r.idle()
 	r.raw("garbage\r\n\r\n")
 
 	var requests, attempts, seams, retries []map[string]any

@@ -153,8 +153,9 @@ var collections = []string{"/cachedContents", "/interactions", "/fileSearchStore
 func (r *relayed) see(p []byte) {
 	r.seen = append(r.seen, p[:min(len(p), maxKeyError-len(r.seen))]...)
 	// However small the pieces are, a long body is gone through a few times only.
+	// With the last piece the client has all of it, and may ask for what it names.
 	const early = 4 << 10
-	if len(r.seen) > early && len(r.seen) < 2*r.looked && len(r.seen) < maxKeyError {
+	if len(r.seen) > early && len(r.seen) < 2*r.looked && len(r.seen) < maxKeyError && !r.a.body.ended {
 		return
 	}
 	r.look()
