@@ -22,7 +22,9 @@ var (
 	flagMade = regexp.MustCompile(`\.(?:Bool|Int|Int64|Uint64|Float64|String|Duration)?(?:Var)?\((?:&?[\w.\[\]]+, )?"([\w.-]+)", `)
 	testMade = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w*)\(`)
 	flagWord = regexp.MustCompile(`^-{1,2}([a-z][\w.-]*)(?:=.*)?$`)
-	makeWord = regexp.MustCompile(`\bmake ((?:[\w-]+(?:="[^"]*"|=\S*)? ?)+)`)
+	// What stands between two commands, behind what has quotes or needs none.
+	betweenCommands = regexp.MustCompile(`^(?:[^'";|&]|'[^']*'|"[^"]*")*(&&|[;|&])`)
+	makeWord        = regexp.MustCompile(`\bmake ((?:[\w-]+(?:="[^"]*"|=\S*)? ?)+)`)
 )
 
 // flagsOf are the flags that a folder's Go files define, and the names of its
@@ -58,7 +60,7 @@ func (p page) badCommands(n *names) (bad []string) {
 	for _, line := range lines {
 		line, _, _ = strings.Cut(line+" ", " #")
 		dir := "."
-		for _, command := range regexp.MustCompile(`&&|[;|&]`).Split(line, -1) {
+		for _, command := range commandsOf(line) {
 			words := strings.Fields(command)
 			for len(words) > 0 && strings.Contains(words[0], "=") {
 				words = words[1:]
@@ -71,6 +73,18 @@ func (p page) badCommands(n *names) (bad []string) {
 		}
 	}
 	return bad
+}
+
+// commandsOf are the commands of a line, which is split where no quotes are.
+func commandsOf(line string) []string {
+	var all []string
+	for {
+		end := betweenCommands.FindStringSubmatchIndex(line)
+		if end == nil {
+			return append(all, line)
+		}
+		all, line = append(all, line[:end[2]]), line[end[3]:]
+	}
 }
 
 // badCommand is what is wrong with one command.
@@ -97,7 +111,7 @@ func badCommand(dir string, words []string, text string, n *names) (bad []string
 
 // badGo is what is wrong with a go run, test or build.
 func badGo(dir string, words []string, n *names) (bad []string) {
-	pkg, tests := "", ""
+	pkg, tests, benchmarks := "", "", ""
 	for i, w := range words[1:] {
 		if w == "." || strings.HasPrefix(w, "./") {
 			pkg = filepath.ToSlash(filepath.Join(dir, strings.TrimSuffix(w, "...")))
@@ -109,6 +123,8 @@ func badGo(dir string, words []string, n *names) (bad []string) {
 			}
 		} else if w == "-run" && i+2 < len(words) {
 			tests = strings.Trim(words[i+2], "'\"")
+		} else if w == "-bench" && i+2 < len(words) {
+			benchmarks = strings.Trim(words[i+2], "'\"")
 		}
 	}
 	if words[0] != "test" || pkg == "" {
@@ -117,8 +133,17 @@ func badGo(dir string, words []string, n *names) (bad []string) {
 	if strings.HasSuffix(strings.Join(words, " "), "...") {
 		return nil
 	}
-	if _, there := n.flags(pkg); tests != "" && tests != "^$" && !regexp.MustCompile(tests).MatchString(there) {
-		bad = append(bad, "no test "+tests+" in "+pkg)
+	_, there := n.flags(pkg)
+	// Each of several names must be there.
+	for name := range strings.SplitSeq(tests, "|") {
+		if name != "" && name != "^$" && !regexp.MustCompile(name).MatchString(there) {
+			bad = append(bad, "no test "+name+" in "+pkg)
+		}
+	}
+	for name := range strings.SplitSeq(benchmarks, "|") {
+		if name != "" && !regexp.MustCompile("(?m)^Benchmark.*"+name).MatchString(there) {
+			bad = append(bad, "no benchmark "+name+" in "+pkg)
+		}
 	}
 	return append(bad, unknownFlags(words[1:], pkg, ownFlags, n)...)
 }
@@ -173,7 +198,42 @@ func TestBadCommandsAreSeen(t *testing.T) {
 	f("go test -run Population -v ./bench -answers 10000")
 	f("go test -run Popularity -v ./bench -answers 10000", "no test Popularity in bench")
 	f("go test -run Population -v ./bench -replies 10000", "bench has no flag -replies")
+	f("go test -run '^$' -bench 'Handshake|OverTLS' ./bench | tee x; go run . -demo")
+	f("go test -run '^$' -bench 'Handshake|OverTSL' ./bench", "no benchmark OverTSL in bench")
+	f("go test -run '^$' -bench Population ./bench", "no benchmark Population in bench")
 	f("./gemini-resilient-proxy -check -config file.yaml")
 	f("UPSTREAM_URL_BASE=http://x ./gemini-resilient-proxy -chek", ". has no flag -chek")
 	f("./load -url http://x -streams 3 -ramps 3s", "bench/load has no flag -ramps")
+}
+
+// Every flag of the program is in the README's table and in the manual's
+// synopsis and list, and no other.
+func TestFlagsAreDocumented(t *testing.T) {
+	program, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flags []string
+	for _, m := range flagMade.FindAllStringSubmatch(string(program), -1) {
+		flags = append(flags, m[1])
+	}
+	slices.Sort(flags)
+	for place, pattern := range map[string]string{
+		"README.md":                                 "(?m)^\\| `-([a-z-]+)[ `]",
+		"deploy/gemini-resilient-proxy.8":           `(?m)^\.RB \[ \\-([a-z\\-]+)`,
+		"deploy/gemini-resilient-proxy.8 (options)": `(?m)^\.TP\n\.BI? \\-([a-z\\-]+)`,
+	} {
+		name, _, _ := strings.Cut(place, " ")
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			said = append(said, strings.ReplaceAll(m[1], `\`, ""))
+		}
+		if slices.Sort(said); !slices.Equal(said, flags) {
+			t.Errorf("%s: flags %v, want %v", place, said, flags)
+		}
+	}
 }

@@ -31,6 +31,8 @@ build() {
 	rm -rf dist
 	mkdir -p dist/package
 	sed 's#/usr/local/bin/#/usr/bin/#' deploy/$name.service >dist/package/$name.service
+	# Where the package has the schema, for the editors that look for it.
+	sed "s#=config.schema.json#=/usr/share/doc/$name/config.schema.json#" deploy/config.example.yaml >dist/package/config.yaml
 	gzip -9n <deploy/$name.8 >dist/package/$name.8.gz
 	gzip -9n <CHANGELOG.md >dist/package/changelog.gz
 	{

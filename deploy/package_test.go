@@ -39,7 +39,7 @@ func TestManualListsEverySetting(t *testing.T) {
 		if def == "" {
 			def = "empty"
 		}
-		fmt.Fprintf(&want, ".TP\n.B %s\n%s.\nDefault: %s\n", roff(s.Name), roff(capital(s.Meaning)), roff(def))
+		fmt.Fprintf(&want, ".TP\n.B %s\n%s.\nDefault: %s\n", roff(s.Name), roff(s.Meaning), roff(def))
 	}
 	want.WriteString(end)
 	want.Write(foot)
@@ -62,8 +62,6 @@ func roff(s string) string {
 	}
 	return s
 }
-
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func TestManualIsGoodRoff(t *testing.T) {
 	tool, err := exec.LookPath("groff")
