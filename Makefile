@@ -19,7 +19,7 @@ race:
 bench:
 	go test -run '^$$' -bench . ./...
 
-# The proxy beside others, on this machine: some 30 minutes, COMPARE=-quick for five.
+# The proxy beside others, on this machine: about an hour, COMPARE=-quick for a fifth of that.
 bench-compare:
 	cd bench/compare && go run . $(COMPARE)
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -191,6 +192,28 @@ func TestOptions(t *testing.T) {
 	f(false, "-workloads", "none")
 	f(false, "-rounds", "-1")
 	f(false, "x")
+}
+
+// README.md says that all of it takes about an hour, and the Makefile that -quick
+// takes a fifth of that. Starts and ends come on top of the load.
+func TestAllOfItTakesAboutAnHour(t *testing.T) {
+	f := func(least, most time.Duration, args ...string) {
+		t.Helper()
+		o, err := parseOptions(args, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all time.Duration
+		for _, w := range o.workloads {
+			one := max(o.span.warmup, w.warmup) + o.span.window
+			all += time.Duration(o.rounds*len(w.turns(contenders("")))) * one
+		}
+		if all < least || all > most {
+			t.Errorf("%v: the load takes %v, want %v to %v", args, all, least, most)
+		}
+	}
+	f(45*time.Minute, time.Hour)
+	f(9*time.Minute, 12*time.Minute, "-quick")
 }
 
 func TestVersionsAreShort(t *testing.T) {

@@ -151,15 +151,7 @@ func (o *options) limit(say func(string, ...any)) {
 func (o *options) round(ctx context.Context, b *bench, there []contender, round int, r results, say func(string, ...any)) {
 	for i := range o.workloads {
 		w := &o.workloads[i]
-		turns := []*contender{nil} // nil is no proxy
-		if w.only != "" || w.mode == "idle" {
-			turns = nil
-		}
-		for i := range there {
-			if c := &there[i]; w.only == "" || w.only == c.name {
-				turns = append(turns, c)
-			}
-		}
+		turns := w.turns(there)
 		rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
 		for _, c := range turns {
 			if ctx.Err() != nil {

@@ -75,6 +75,19 @@ func choose(names string) ([]workload, error) {
 	return chosen, nil
 }
 
+// turns are the contenders that the workload is for; nil is no proxy.
+func (w *workload) turns(there []contender) (turns []*contender) {
+	if w.only == "" && w.mode != "idle" {
+		turns = append(turns, nil)
+	}
+	for i := range there {
+		if c := &there[i]; w.only == "" || w.only == c.name {
+			turns = append(turns, c)
+		}
+	}
+	return turns
+}
+
 // span is how long a measurement takes.
 type span struct{ warmup, window time.Duration }
 
