@@ -68,12 +68,14 @@ schema:
 dist:
 	deploy/dist.sh
 
-# Two builds of the commit give the same bytes, and the package does its work on
-# systems that have nothing else: one whose systemd does not know
-# Type=notify-reload yet, and one whose systemd does.
+# Two builds of the commit give the same bytes, the binary for arm64 heals under
+# emulation (qemu-user-static), and the package does its work on systems that
+# have nothing else: one whose systemd does not know Type=notify-reload yet, and
+# one whose systemd does.
 SUITES ?= bookworm trixie
 dist-check:
 	deploy/dist.sh -prove
+	deploy/test-arch.sh arm64
 	set -e; for suite in $(SUITES); do deploy/test-package.sh $$suite; deploy/test-systemd.sh $$suite; done
 
 # The Dockerfile builds, and what it builds heals: buildah does it, without a container
