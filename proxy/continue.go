@@ -213,15 +213,18 @@ func (h *healer) prefills() bool {
 	return h.e.cfg.ContinueMode == "prefill" || takesPrefill(model)
 }
 
-// takesPrefill tells whether a model is known to go on from contents that end
-// with its own turn. Newer ones refuse them.
+// prefillModels are known to go on from contents that end with their own turn.
+// Newer ones refuse them. A * stands for any end of a name.
+var prefillModels = []string{"gemini-2.*", "gemini-3-*", "gemini-3.1-*", "gemini-3.5-flash", "gemini-pro-latest"}
+
 func takesPrefill(model string) bool {
-	for _, prefix := range []string{"gemini-2.", "gemini-3-", "gemini-3.1-"} {
-		if strings.HasPrefix(model, prefix) {
+	for _, known := range prefillModels {
+		begin, _, any := strings.Cut(known, "*")
+		if model == begin || any && strings.HasPrefix(model, begin) {
 			return true
 		}
 	}
-	return model == "gemini-3.5-flash" || model == "gemini-pro-latest"
+	return false
 }
 
 func (h *healer) modelName() string {
