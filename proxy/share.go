@@ -58,9 +58,11 @@ type sharer struct {
 	st     *state
 	shared sharedState
 	pace   pace
-	epoch  string               // of the server's data
-	last   int64                // the number of the last mark heard of
-	known  map[string]time.Time // marks that the server has
+	// patience is how long an answer may take, where that is more than pace says.
+	patience time.Duration
+	epoch    string               // of the server's data
+	last     int64                // the number of the last mark heard of
+	known    map[string]time.Time // marks that the server has
 }
 
 // newSharer returns the sharer of a valid REDIS_URL, nil for none.

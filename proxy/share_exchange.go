@@ -27,7 +27,7 @@ var errShareAnswer = errors.New("the answer makes no sense")
 // exchange tells and hears everything in one round trip. lease is how long the
 // others are to count what is leased; with 0 it is given back.
 func (s *sharer) exchange(now time.Time, lease time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.pace.timeout())
+	ctx, cancel := context.WithTimeout(context.Background(), max(s.pace.timeout(), s.patience))
 	defer cancel()
 	pipe := s.client.Pipeline()
 	fields := s.news(now)

@@ -29,12 +29,15 @@ type replica struct {
 	g      *group
 	gate   *routing.Gate
 	missed bool
+	short  bool // it was refused what other replicas hold
 }
 
 const (
 	sharedPerMinute = 100
 	sharedPerKey    = 60
 	sharedStreams   = 50
+
+	machinePatience = 20 * time.Second
 )
 
 func newReplicas(t *testing.T, n int) *replicas {
@@ -57,6 +60,11 @@ func (r *replicas) join() *replica {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { one.client.Close() })
+	// Timeouts are of the machine's clock, which is not frozen, and a slow machine
+	// is no fault.
+	one.patience = machinePatience
+	opts := one.client.Options()
+	opts.ReadTimeout, opts.WriteTimeout = machinePatience, machinePatience
 	one.load(r.t, sharedPerMinute)
 	one.joined = true
 	r.all = append(r.all, one)
@@ -90,25 +98,20 @@ func (one *replica) load(t *testing.T, perMinute int) {
 }
 
 func (one *replica) start(now time.Time) bool {
-	ok := one.state.clients.All()[0].Start(now.Add(one.skew)) == 0
+	client := one.state.clients.All()[0]
+	ok := client.Start(now.Add(one.skew)) == 0
 	one.missed = one.missed || !ok
+	one.short = !ok && client.Short(now.Add(one.skew))
 	return ok
 }
 
-// meet lets a replica talk. Its timeout is of the machine's clock, and a slow
-// machine is no fault.
+// meet lets a replica talk.
 func (r *replicas) meet(one *replica) {
 	r.t.Helper()
 	one.missed = false
 	one.adopt(one.current())
-	for try := 0; ; try++ {
-		err := one.exchange(r.now.Add(one.skew), one.pace.lease())
-		if err == nil {
-			return
-		}
-		if try == 20 {
-			r.t.Fatal(err)
-		}
+	if err := one.exchange(r.now.Add(one.skew), one.pace.lease()); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
@@ -141,28 +144,38 @@ func (r *replicas) advance(d time.Duration) {
 
 // run lets replica i try take loads[i] times a second for the given seconds, in
 // random order, while each talks when it is its time, or at once when a lease is
-// used up. It returns the successes by second.
+// used up. Who is refused what other replicas hold waits, as requests do. It
+// returns the successes by second.
 func (r *replicas) run(seconds int, loads []int, take func(*replica) bool) []int {
 	r.t.Helper()
 	const steps = int(time.Second / shareSoon)
+	type try struct {
+		*replica
+		until int // the step up to which it waits
+	}
 	taken := make([]int, seconds)
+	var tries []try
 	for step := range seconds * steps {
-		var tries []*replica
 		for i, n := range loads {
 			part := n / steps
 			if rand.IntN(steps) < n%steps {
 				part++
 			}
 			for range part {
-				tries = append(tries, r.all[i])
+				tries = append(tries, try{r.all[i], step + int(leasePatience/shareSoon)})
 			}
 		}
 		rand.Shuffle(len(tries), func(i, j int) { tries[i], tries[j] = tries[j], tries[i] })
+		waiting := tries[:0]
 		for _, one := range tries {
-			if take(one) {
+			one.short = false
+			if take(one.replica) {
 				taken[step/steps]++
+			} else if one.short && step < one.until {
+				waiting = append(waiting, one)
 			}
 		}
+		tries = waiting
 		r.advance(shareSoon)
 		for _, i := range rand.Perm(len(loads)) {
 			if r.all[i].missed || r.all[i].woken() || (step+i)%int(shareTick/shareSoon) == 0 {
