@@ -9,6 +9,7 @@ import (
 // What goes in comes out, in order, however it is read and consumed and
 // whenever memory is given back.
 func TestInboxKeepsWhatIsNotConsumed(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		var in inbox

@@ -129,6 +129,7 @@ func TestInteractionHealed(t *testing.T) {
 // TestInteractionCutAnywhere cuts the first attempt at every byte, in front of
 // an API that goes on, and of one that begins again.
 func TestInteractionCutAnywhere(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, nil)
 	identified := strings.Index(interWhole, interDelta(1)) + len(interDelta(1))
 	step := 1

@@ -126,6 +126,7 @@ func (o *onlooker) until(ok func(watched) bool) watched {
 
 // TestLive follows an answer that is cut, healed, and one that is given up.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	const secret = "AIzaCANARYkey"
 	s := newStage(t, func(c *proxy.Config) { c.MaxConsecutiveFailures = 1 })
 	o := s.look(t)

@@ -114,6 +114,7 @@ func (s *stuckWriter) Write(p []byte) (int, error) {
 
 // What nobody reads is left out, and nobody waits. Warnings come through.
 func TestLogThatNobodyReads(t *testing.T) {
+	t.Parallel()
 	w := &stuckWriter{free: make(chan struct{})}
 	log := logTo(w, 0)
 	pad := strings.Repeat("x", 1000)

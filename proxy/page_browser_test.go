@@ -180,8 +180,13 @@ func TestPageInBrowser(t *testing.T) {
 	if said := b.eval("document.activeElement.ariaLabel"); !regexp.MustCompile(`^Streams open over the last ten minutes: open \d+, at most [1-9]$`).MatchString(said) {
 		t.Errorf("the third to have the focus says %q", said)
 	}
-	b.press("Home", 36, "")
-	if at := b.eval("plots.map((p) => p.u.cursor.idx).join()"); at != "0,0,0,0" {
+	// Pressed again, since another second may have come before it is read.
+	at := ""
+	if !eventually(func() bool {
+		b.press("Home", 36, "")
+		at = b.eval("plots.map((p) => p.u.cursor.idx).join()")
+		return at == "0,0,0,0"
+	}) {
 		t.Errorf("the plots show the points %s", at)
 	}
 	b.press("Escape", 27, "")

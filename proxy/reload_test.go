@@ -202,6 +202,7 @@ func TestGroupsOfTheAdminListener(t *testing.T) {
 
 // A file that changes is loaded, once it is left alone; also the files of keys.
 func TestWatchFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, keys := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "keys")
 	r := newRig(t, upstream.Always(whole), nil)
@@ -260,6 +261,7 @@ func TestWatchFiles(t *testing.T) {
 // whose mistake is mended in a file that it names: of keys, of a token, of
 // systemd's credentials.
 func TestWatchFilesThatAreBeingWritten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, later := filepath.Join(dir, "config.yaml"), ""
 	r := newRig(t, upstream.Always(whole), nil)
@@ -329,6 +331,7 @@ func TestWatchFilesThatAreBeingWritten(t *testing.T) {
 
 // A change that comes while the one before is being loaded is not lost.
 func TestFileChangesWhileItIsLoaded(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	r := newRig(t, upstream.Always(whole), nil)
 	write := func(path string) {

@@ -61,6 +61,7 @@ func TestReplicasTakeABurst(t *testing.T) {
 
 // A limit that is far less than there are replicas is kept, too.
 func TestReplicasKeepASmallLimit(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 10)
 	for _, one := range r.all {
 		one.load(t, 3)
@@ -75,6 +76,7 @@ func TestReplicasKeepASmallLimit(t *testing.T) {
 // Of a replica that is killed the others count what it has told, and have the
 // rest of its lease when that is over.
 func TestReplicaIsKilled(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 10)
 	r.meetAll()
 	take := func(one *replica) bool { return one.start(r.now) }
@@ -172,6 +174,7 @@ func TestReplicasShareABudget(t *testing.T) {
 
 // The limit of a key is one, whichever replica uses it.
 func TestReplicasShareKeys(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 3)
 	r.meetAll()
 	model := []byte("m")
@@ -256,6 +259,7 @@ func TestReplicasShareStreams(t *testing.T) {
 // A configuration that is loaded again changes nothing of what is counted, and a
 // limit that it changes is that of all.
 func TestReplicasLoadAgain(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 2)
 	r.meetAll()
 	loads := []int{20, 20}

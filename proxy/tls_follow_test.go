@@ -40,6 +40,7 @@ func replace(t *testing.T, path string, b []byte) {
 // TestTLSFollowsPairs: whoever renews a certificate replaces one file after the
 // other. In between, what is there belongs not together, and the old pair stays.
 func TestTLSFollowsPairs(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t, nil)
 	if !s.shows("one")() {
 		t.Fatal("the first certificate")
@@ -81,6 +82,7 @@ func TestTLSFollowsPairs(t *testing.T) {
 // for another. What tells versions apart is what they hold, whatever their
 // sizes and times.
 func TestTLSFollowsLinks(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t, nil)
 	dir := t.TempDir()
 	stamp := time.Now().Add(-time.Hour)
@@ -125,6 +127,7 @@ func TestTLSFollowsLinks(t *testing.T) {
 // TestTLSResumesAcrossReload: a new certificate ends no session. An authority of
 // clients that is withdrawn ends those of its clients.
 func TestTLSResumesAcrossReload(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	clients, others := newAuthority(t), newAuthority(t)
 	file := filepath.Join(dir, "ca.crt")
@@ -176,6 +179,7 @@ func TestTLSResumesAcrossReload(t *testing.T) {
 // TestTLSSlowHandshakes hold up nobody else, and end in time, whether they say
 // nothing or little at a time.
 func TestTLSSlowHandshakes(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t, func(c *proxy.Config) { c.ClientHeaderTimeout = 3 * time.Second })
 	var slow []net.Conn
 	for range 50 {

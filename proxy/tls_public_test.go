@@ -180,6 +180,7 @@ func TestTLSHandshakes(t *testing.T) {
 
 // TestTLSReload: the files are followed, and broken ones change nothing.
 func TestTLSReload(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t, nil)
 	if !s.shows("one")() {
 		t.Fatal("the first certificate")

@@ -121,7 +121,6 @@ func TestCollectorRejectsSome(t *testing.T) {
 // A collector that never answers holds up neither requests nor the end of the
 // program, and what cannot wait is dropped and counted.
 func TestCollectorHangs(t *testing.T) {
-	t.Parallel()
 	hang := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
