@@ -71,6 +71,10 @@ func readChat(stream string) (r chatReading, err error) {
 	return r, nil
 }
 
+// errAfterFinish: upstreams that write a finish into every chunk are passed on
+// as they are.
+var errAfterFinish = errors.New("a choice follows the finish")
+
 func (r *chatReading) take(s string) error {
 	for _, c := range s {
 		if c < ' ' || c == 0x85 || c == 0x2028 || c == 0x2029 {
@@ -96,7 +100,7 @@ func (r *chatReading) take(s string) error {
 		return nil
 	}
 	if len(r.finishes) > 0 {
-		return errors.New("a choice follows the finish")
+		return errAfterFinish
 	}
 	choice := &c.Choices[0]
 	if choice.Delta.Role != "" {

@@ -23,58 +23,11 @@ var (
 	wireStories = flag.Int("wire.stories", 100, "stories of TestWireForms")
 )
 
-// wirePieces are what answers are made of here: what tempts scanners, seams and
-// clients to see something that is not there.
-var wirePieces = []string{
-	"The", " quick", " brown", " fox jumps over", " the lazy dog.", `\n`, `\n\n`, ` \"quoted\"`, ` \\back`, ` \u00e9t\u00e9`, ` \ud83d\ude00`, " été", " 日本語",
-	" 😀", " data: x", ` {\"error\": {\"code\": 503}}`, ` \"finishReason\": \"SAFETY\"`, "\u2028", "\u0085", ` | a | b |\n`, " - item", "  ", `\t`, "…", "—", " it’s",
-	"\x7f", `\/`, " 1234567890", " Sentence number one is here.", " Sentence number two is there.", " over and over again", " over and over again",
-}
-
-// wirePayload is an event of the k-th attempt. %s is its text.
-func wirePayload(r *rand.Rand, shape, text string, k int) string {
-	return strings.NewReplacer("%s", text, "%k", itoa(k), "%n", itoa(r.IntN(200)),
-		"%u", fmt.Sprintf(`"usageMetadata": {"promptTokenCount": %d,"candidatesTokenCount": %d,"totalTokenCount": %d}`, 7+k, r.IntN(100), r.IntN(200))).Replace(shape)
-}
-
-// plainShapes are the events in the middle of an answer: nearly the same.
-var plainShapes = []string{
-	`{"candidates": [{"content": {"parts": [{"text": "%s"}],"role": "model"},"index": 0}],%u,"modelVersion": "m%k","responseId": "r%k"}`,
-	`{"candidates":[{"content":{"role":"model","parts":[{"text":"%s"}]}}],"modelVersion": "m%k"}`,
-	`{ "candidates" : [ { "content" : { "parts" : [ { "text" : "%s" } ] } } ] }`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s"},{"text": "%s"}],"role": "model"}}]}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s","thought": true}],"role": "model"}}],%u}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s","thoughtSignature": "c2ln"}],"role": "model"}}],%u}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s"}],"role": "model"},"groundingMetadata": {"groundingSupports": [{"segment": {"startIndex": 3,"endIndex": %n}}]}}]}`,
-	`{%u}`,
-	`{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"}}]}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s"}],"role": "model"},"finishReason": null}],%u}`,
-	`{%u,"candidates": [{"content": {"parts": [{"text": "x","text": "%s"}],"role": "model"}}]}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s","thought": true},{"text": "%s"}],"role": "model"}}],%u}`,
-}
-
-// lastShapes change what becomes of an answer.
-var lastShapes = []string{
-	`{"candidates": [{"content": {"parts": [{"text": "%s"}],"role": "model"},"finishReason": "STOP","index": 0}],%u,"modelVersion": "m%k","responseId": "r%k"}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s"}],"role": "model"},"finishReason": "SAFETY"}]}`,
-	`{"candidates": [{"finishReason": "MAX_TOKENS","index": 0}],%u}`,
-	`{"candidates": [{"finishReason": "STOP"}]}`,
-	`{"candidates": [{"content": {},"finishReason": "PROHIBITED_CONTENT"}]}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s"}]},"continuationToken": "t%n"}]}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s"}],"role": "model"},"index": 1}]}`,
-	`{"candidates": [{"content": {"parts": [{"functionCall": {"name": "f","args": {"a": "%s"}}}],"role": "model"}}]}`,
-	`{"candidates": [{"content": {"parts": [{"text": "%s"},{"inlineData": {"mimeType": "image/png","data": "AAAA"}}],"role": "model"}}]}`,
-	`{"error": {"code": 503,"message": "%s","status": "UNAVAILABLE"}}`,
-	`{"error": {"code": 400,"message": "%s","status": "INVALID_ARGUMENT"}}`,
-	`{"promptFeedback": {"blockReason": "SAFETY"}}`,
-	`{}`,
-}
-
 func oneOf(r *rand.Rand, all []string) string { return all[r.IntN(len(all))] }
 
 // newWireStory makes the attempts of one answer. Continuations go on, repeat,
 // start over, or say something first.
-func newWireStory(r *rand.Rand) (story []wireAttempt) {
+func newWireStory(r *rand.Rand, t *wireTongue) (story []wireAttempt) {
 	var answer []string
 	for range 5 + r.IntN(60) {
 		answer = append(answer, oneOf(r, wirePieces))
@@ -83,33 +36,41 @@ func newWireStory(r *rand.Rand) (story []wireAttempt) {
 	for k := range 1 + r.IntN(4) {
 		var a wireAttempt
 		if k > 0 && r.IntN(6) == 0 {
-			a.payloads = append(a.payloads, wirePayload(r, plainShapes[0], oneOf(r, []string{`Here is the rest:\n\n`, "```json\\n", " ", `\n`, "Sure. "}), k))
+			a.payloads = append(a.payloads, t.payload(r, t.plain[0], oneOf(r, []string{`Here is the rest:\n\n`, "```json\\n", " ", `\n`, "Sure. "}), k))
 		}
-		usual, from := oneOf(r, plainShapes[:3]), []int{at, at, 0, max(0, at-5), max(0, at-r.IntN(20))}[r.IntN(5)]
+		usual, from := oneOf(r, t.plain[:3]), []int{at, at, 0, max(0, at-5), max(0, at-r.IntN(20))}[r.IntN(5)]
 		for at = min(len(answer), at+r.IntN(len(answer))); from < at; {
 			to := min(at, from+1+r.IntN(4))
 			shape := usual
 			switch r.IntN(60) {
 			case 0:
-				shape = oneOf(r, lastShapes)
+				shape = oneOf(r, t.last)
 			case 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12:
-				shape = oneOf(r, plainShapes)
+				shape = oneOf(r, t.plain)
 			}
-			a.payloads = append(a.payloads, wirePayload(r, shape, strings.Join(answer[from:to], ""), k))
+			a.payloads = append(a.payloads, t.payload(r, shape, strings.Join(answer[from:to], ""), k))
 			from = to
 		}
 		switch n := len(a.payloads); r.IntN(7) {
 		case 0, 1:
-			a.payloads = append(a.payloads, wirePayload(r, oneOf(r, lastShapes), oneOf(r, wirePieces), k))
+			a.payloads = append(a.payloads, t.payload(r, oneOf(r, t.last), oneOf(r, wirePieces), k))
 		case 2:
 			if n > 0 {
 				a.torn = 1 + r.IntN(len(a.payloads[n-1])-1)
 			}
 		}
+		if t.chat && a.torn == 0 {
+			switch r.IntN(8) {
+			case 0, 1, 2, 3:
+				a.payloads = append(a.payloads, "[DONE]")
+			case 4:
+				a.payloads = slices.Insert(a.payloads, r.IntN(len(a.payloads)+1), "[DONE]")
+			}
+		}
 		a.cut = r.IntN(2) == 0
 		story = append(story, a)
 	}
-	return append(story, wireAttempt{payloads: []string{wirePayload(r, plainShapes[0], " and", 9), wirePayload(r, lastShapes[0], " end.", 9)}})
+	return append(story, wireAttempt{payloads: []string{t.payload(r, t.plain[0], " and", 9), t.payload(r, t.last[0], " end.", 9)}})
 }
 
 // wireTeller is an upstream that tells stories, known by their X-Test-Id, in any
@@ -212,8 +173,9 @@ func TestWireForms(t *testing.T) {
 	healed := 0
 	for n := range *wireStories {
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
-		story := newWireStory(r)
-		target := []string{streamPath, streamPath, strings.TrimSuffix(streamPath, "?alt=sse")}[r.IntN(3)]
+		tongue := wireTongues[r.IntN(len(wireTongues))]
+		story := newWireStory(r, tongue)
+		target, question := oneOf(r, tongue.targets), oneOf(r, tongue.questions)
 		var first answer
 		var asked []string
 		for k := range 6 {
@@ -223,22 +185,27 @@ func TestWireForms(t *testing.T) {
 				if k < 2 {
 					return wireForm{eol: "\r\n", space: " "}, r
 				}
-				return newWireForm(r), r
+				f := newWireForm(r)
+				f.array = f.array && !tongue.chat
+				return f, r
 			}}
 			w.mu.Lock()
 			w.all[id] = told
 			w.mu.Unlock()
 			began := time.Now()
-			a := s.send("http://"+fronts[k%2]+target, ask("hi"), "X-Test-Id", id)
+			a := s.send("http://"+fronts[k%2]+target, question, "X-Test-Id", id)
 			switch {
 			case time.Since(began) > 900*time.Millisecond:
 				// Text that was held for so long may join in another way.
 			case k == 0:
+				if err := tongue.sound(a); err != nil {
+					t.Fatalf("story %d: %v\n%s\n%+v", n, err, a.body, story)
+				}
 				if first, asked = a, told.asked; a.status == 200 && len(asked) > 1 {
 					healed++
 				}
 			case asked == nil:
-			case a.status != first.status || a.err != nil || a.body != first.body || !slices.Equal(told.asked, asked):
+			case a.status != first.status || fmt.Sprint(a.err) != fmt.Sprint(first.err) || a.body != first.body || !slices.Equal(told.asked, asked):
 				t.Fatalf("story %d, form %d: %d %v, %d attempts\n%s\nin the API's form: %d %v, %d attempts\n%s\n%+v",
 					n, k, a.status, a.err, len(told.asked), a.body, first.status, first.err, len(asked), first.body, story)
 			}
