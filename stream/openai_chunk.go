@@ -8,6 +8,8 @@ type openAIChunk struct {
 	created span // a number
 	calls   span // delta.tool_calls, or delta.function_call
 	role    bool // the delta names the role
+	opens   bool // the delta has the tag that a thought begins with
+	closes  bool // and that with which one ends
 	// thinking is kept from chunk to chunk of an attempt: a thought came, and
 	// the tag that ends it may.
 	thinking bool
@@ -164,6 +166,8 @@ func (p *openAIParser) delta(v int) int {
 	text := d.split(p.b, c.openAI.thinking)
 	c.Kinds |= d.kinds
 	c.openAI.role = c.openAI.role || d.role
+	c.openAI.opens = c.openAI.opens || d.thought && opensThought(d.content.of(p.b))
+	c.openAI.closes = c.openAI.closes || d.closes
 	c.openAI.calls = d.calls
 	c.offsets = c.offsets || d.offsets
 	p.text = append(p.text, text.of(p.b)...)
@@ -177,6 +181,7 @@ type openAIDelta struct {
 	calls   span
 	role    bool
 	thought bool // marked as a thought
+	closes  bool // a thought ends in the content, as split knows
 	offsets bool
 }
 
@@ -297,12 +302,14 @@ func (d *openAIDelta) split(b []byte, thinking bool) (text span) {
 func (d *openAIDelta) thoughtSize(content []byte) int {
 	for _, end := range [...][]byte{thoughtEnd, thoughtEndEscaped} {
 		if bytes.HasPrefix(content, end) {
+			d.closes = true
 			return len(end)
 		}
 		if !d.thought {
 			continue
 		}
 		if i := bytes.Index(content, end); i >= 0 {
+			d.closes = true
 			return i + len(end)
 		}
 	}

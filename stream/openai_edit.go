@@ -1,12 +1,14 @@
 package stream
 
+import "bytes"
+
 // appendEditedOpenAI appends an event of a later attempt, as appendEdited
 // does: id, created and model become those of the first attempt, usage that of
 // the whole answer, and of the delta stays what the client is to see.
 func (s *Splice) appendEditedOpenAI(dst []byte) []byte {
 	c := &s.chunk
 	var e editor
-	if s.rewrites() || c.openAI.role && s.openAI.role {
+	if s.rewrites() || c.openAI.role && s.openAI.role || s.openAI.tagged && c.Kinds&Text != 0 {
 		choices, left := s.appendChoices(nil, c.candidates.of(c.payload))
 		if !left && c.Finish == nil {
 			return dst
@@ -68,7 +70,9 @@ func (s *Splice) appendChoice(dst, choice []byte) (out []byte, left bool) {
 }
 
 // appendDelta appends what is left of a delta: no role, which the client has
-// been told, no thoughts that are muted, no text that was repeated.
+// been told, no thoughts that are muted, no text that was repeated. A thought
+// of an earlier attempt that the client has the beginning of ends in front of
+// the first text: everything would be a thought to a client that goes by tags.
 func (s *Splice) appendDelta(dst, delta []byte) (out []byte, left bool) {
 	var d openAIDelta
 	d.parse(delta, 0)
@@ -115,6 +119,9 @@ func (s *Splice) appendDelta(dst, delta []byte) (out []byte, left bool) {
 func (s *Splice) keptContent(delta []byte, at, text span) []byte {
 	w := window{s.join.cut, s.join.keep}
 	kept := w.of(text.of(delta))
+	if s.openAI.tagged && len(kept) > 0 {
+		return append(bytes.Clone(thoughtEnd), kept...)
+	}
 	if s.attempt.mute || text.from == at.from {
 		return kept
 	}

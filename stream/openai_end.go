@@ -13,11 +13,12 @@ type openAIState struct {
 	calls   openAICalls
 	done    bool // [DONE] was written, or is not to be
 	apart   bool // see UsageApart
+	tagged  bool // the client has the tag that a thought begins with, and not that with which it ends
 }
 
 func (o *openAIState) reset() {
 	o.calls.reset()
-	o.created, o.role, o.done, o.apart = o.created[:0], false, false, false
+	o.created, o.role, o.done, o.apart, o.tagged = o.created[:0], false, false, false, false
 }
 
 // takeDone takes [DONE], or what follows it. It ends the answer only if its
@@ -40,6 +41,12 @@ func (s *Splice) noteOpenAI() {
 		s.openAI.created = append(s.openAI.created, c.openAI.created.of(c.payload)...)
 	}
 	s.openAI.role = s.openAI.role || c.openAI.role
+	switch {
+	case c.Kinds&Text != 0 || c.openAI.closes && !s.attempt.mute:
+		s.openAI.tagged = false
+	case c.openAI.opens && !s.attempt.mute:
+		s.openAI.tagged = true
+	}
 	if c.openAI.calls.present() {
 		s.openAI.calls.take(c.openAI.calls.of(c.payload))
 		s.openCall = s.openAI.calls.open()

@@ -106,3 +106,8 @@ func beginsThought(content []byte) bool {
 	}
 	return false
 }
+
+// opensThought tells whether content begins with the whole tag of a thought.
+func opensThought(content []byte) bool {
+	return bytes.HasPrefix(content, []byte("<thought>")) || bytes.HasPrefix(content, []byte(`\u003cthought\u003e`))
+}

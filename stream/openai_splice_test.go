@@ -89,9 +89,21 @@ func TestOpenAIAttemptsBecomeOneResponse(t *testing.T) {
 		lines(with(tell("a"), first)),
 		lines(with(choice(`"role":"assistant","content":""`, ""), second), with(muse("<thought>hm"), second), with(choice(`"reasoning_content":"hm"`, ""), second),
 			with(tellEnd("</thought>b", "stop"), second)))
-	// Thoughts alone: the first attempt's stay, the second's go.
-	f("cut complete", lines(muse("<thought>hm"), choice(`"content":"a"`, ""), choice("", `,"finish_reason":"stop"`), "[DONE]"), "a",
-		lines(muse("<thought>hm")), lines(muse("<thought>well"), tell(`\u003c/thought\u003ea`), over("stop")))
+	// Thoughts alone: the first attempt's stay, the second's go, but for the tag
+	// that the client waits for, whether the second has one or not.
+	for _, opening := range []string{"<thought>", `\u003cthought\u003e`} {
+		ended := lines(muse(opening+"hm"), choice(`"content":"</thought>a"`, ""), choice(`"content":"b"`, `,"finish_reason":"stop"`), "[DONE]")
+		rest := lines(tellEnd("b", "stop"))
+		f("cut complete", ended, "ab", lines(muse(opening+"hm")), lines(muse("<thought>well"), tell(`\u003c/thought\u003ea`))+rest)
+		f("cut complete", ended, "ab", lines(muse(opening+"hm")), lines(muse("<thought>well</thought>a"))+rest)
+		f("cut complete", ended, "ab", lines(muse(opening+"hm")), lines(choice(`"content":"a"`, ""))+rest)
+		f("cut cut complete", ended, "ab", lines(muse(opening+"hm")), lines(muse("<thought>we")), lines(choice(`"content":"a"`, ""))+rest)
+	}
+	// There is nothing to end where there was no tag, or where it has ended.
+	untagged := lines(choice(`"content":"a"`, ""), choice(`"content":"b"`, `,"finish_reason":"stop"`), "[DONE]")
+	for _, thoughts := range []string{lines(muse("hm")), lines(choice(`"role":"assistant","reasoning_content":"hm"`, "")), lines(muse("<thought>hm"), choice(`"content":"</thought>"`, "")), lines(muse("<thought>hm</thought>"))} {
+		f("cut complete", thoughts+untagged, "ab", thoughts, lines(muse("<thought>well"), tell("</thought>a"), tellEnd("b", "stop")))
+	}
 	// The whole thought in one delta with the answer.
 	f("cut complete", lines(tell("a"), choice(`"content":"b"`, `,"finish_reason":"stop"`), "[DONE]"), "ab",
 		lines(tell("a")), lines(strings.Replace(muse("<thought>hm</thought>b"), `,"index"`, `,"finish_reason":"stop","index"`, 1)))
