@@ -30,6 +30,7 @@ type Interaction struct {
 	told    int      // how many of these the running attempt has told again
 	attempt int      // number of the running one
 	passed  bool     // the event before was delivered
+	halved  bool     // but for the last LF of its blank line, if scanner still skips one
 	any     bool     // an event was delivered
 	created bool     // one that says that the interaction has begun
 	settled bool     // one with a status that is the last
@@ -80,7 +81,7 @@ func (x *Interaction) NextAttempt(goesOn bool) {
 	x.scanner.Reset()
 	x.raw, x.waiting = x.raw[:0], x.waiting[:0]
 	x.attempt++
-	x.events, x.progress, x.told, x.passed = 0, false, 0, false
+	x.events, x.progress, x.told, x.passed, x.halved = 0, false, 0, false, false
 	x.join = joinLive
 	if goesOn {
 		x.join = joinUndecided
@@ -113,6 +114,7 @@ func (x *Interaction) Take(dst, b []byte) (out []byte, n int, took bool, v Verdi
 		before := len(dst)
 		dst, v = x.event(dst, ev)
 		x.passed = len(dst) > before
+		x.halved = x.passed && bytes.HasSuffix(x.raw, []byte("\r\n\r"))
 		x.raw = x.raw[:0]
 	case n > lead:
 		// Only in what is new can a block have ended.
@@ -150,6 +152,11 @@ func endOfBlock(b []byte) int {
 // End says what the end of the attempt's body means. rest are the bytes that
 // Take has not consumed; clean tells whether the body came to its framed end.
 func (x *Interaction) End(dst, rest []byte, clean bool) (out []byte, v Verdict) {
+	if x.halved && x.scanner.skipLF && len(rest) == 0 {
+		// Clients that know no line break but LF would see what comes from
+		// the next attempt as a part of this event's end.
+		dst = append(dst, '\n')
+	}
 	ev, some := x.scanner.Rest(rest)
 	if some && (isDone(ev.Data) || valid(ev.Data)) && (clean || readMessage(ev, x.raw).ends) {
 		// Whole but for its blank line, and nothing more to come.
