@@ -108,23 +108,29 @@ func (s *Splice) settleStop(dst []byte, drop int, final bool) ([]byte, Verdict) 
 	return s.settle(dst, drop)
 }
 
-// settle delivers what is held, less the first drop bytes of its text.
+// settle delivers what is held, less the first drop bytes of its text. Each
+// event says what had been used when it came.
 func (s *Splice) settle(dst []byte, drop int) ([]byte, Verdict) {
 	j := &s.join
 	j.mode = joinOff
 	j.drop += drop
 	cut := rawOffset(j.raw, drop)
 	from := 0
+	newest := s.attempt.usage
+	s.attempt.usage = j.used
 	for _, end := range j.ends {
 		text, _ := s.chunk.Parse(j.queue[from:end], s.transcript.raw)
+		s.noteUsage()
 		from = end
 		n := min(cut, len(text)-s.transcript.Len())
 		cut -= n
 		var v Verdict
 		if dst, v = s.deliverCut(dst, text, n); v != More {
+			s.attempt.usage = newest
 			return dst, v
 		}
 	}
+	s.attempt.usage = newest
 	j.release()
 	return dst, More
 }

@@ -30,12 +30,13 @@ type join struct {
 type joining struct {
 	mode  joinMode
 	kind  SeamKind
-	text  bool // the attempt continues by text: a model turn was sent
-	base  int  // bytes of text delivered when the attempt began
-	drop  int  // bytes of text dropped so far
-	cut   int  // bytes of the event's raw text that appendChunk drops in front
-	keep  int  // bytes of it that are kept after that, -1: all
-	known int  // in joinStop: bytes of plain that are dropped
+	text  bool  // the attempt continues by text: a model turn was sent
+	base  int   // bytes of text delivered when the attempt began
+	drop  int   // bytes of text dropped so far
+	cut   int   // bytes of the event's raw text that appendChunk drops in front
+	keep  int   // bytes of it that are kept after that, -1: all
+	known int   // in joinStop: bytes of plain that are dropped
+	used  Usage // of the attempt, before the first payload of queue
 
 	behind bool         // the event repeats only, and so does its continuationToken
 	doc    *documentEnd // in JSON mode

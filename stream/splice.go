@@ -135,6 +135,9 @@ func (s *Splice) parsed(dst []byte, ev Event, text []byte, ok bool) ([]byte, Ver
 		return dst, More
 	}
 	s.attempt.events++
+	if j := &s.join; j.mode != joinOff && len(j.ends) == 0 {
+		j.used = s.attempt.usage
+	}
 	s.noteUsage()
 	if c.Failure {
 		if v := s.failed(ev); v != More {
