@@ -30,6 +30,7 @@ type Interaction struct {
 	told    int      // how many of these the running attempt has told again
 	attempt int      // number of the running one
 	passed  bool     // the event before was delivered
+	begins  bool     // the attempt's first bytes are awaited, and the client has some of another
 	halved  bool     // but for the last LF of its blank line, if scanner still skips one
 	any     bool     // an event was delivered
 	created bool     // one that says that the interaction has begun
@@ -82,7 +83,7 @@ func (x *Interaction) NextAttempt(goesOn bool) {
 	x.raw, x.waiting = x.raw[:0], x.waiting[:0]
 	x.attempt++
 	x.events, x.progress, x.told, x.passed, x.halved = 0, false, 0, false, false
-	x.join = joinLive
+	x.join, x.begins = joinLive, x.any
 	if goesOn {
 		x.join = joinUndecided
 	}
@@ -104,6 +105,7 @@ func (x *Interaction) Take(dst, b []byte) (out []byte, n int, took bool, v Verdi
 	ev, n, took := x.scanner.Next(b[lead:])
 	n += lead
 	x.raw = append(x.raw, b[lead:n]...)
+	x.unmark()
 	switch {
 	case took:
 		front := bytes.TrimRight(x.raw, "\r\n")
@@ -124,6 +126,16 @@ func (x *Interaction) Take(dst, b []byte) (out []byte, n int, took bool, v Verdi
 		}
 	}
 	return dst, n, took, v
+}
+
+// unmark drops the byte order mark that an attempt may begin with, unless it is
+// where the client's stream begins too: within it, it would belong to a line.
+func (x *Interaction) unmark() {
+	const mark = "\xef\xbb\xbf"
+	if x.begins && len(x.raw) >= len(mark) {
+		x.begins = false
+		x.raw = x.raw[:copy(x.raw, bytes.TrimPrefix(x.raw, []byte(mark)))]
+	}
 }
 
 // remarks passes on the first n bytes of raw, which are in front of the event
@@ -161,6 +173,7 @@ func (x *Interaction) End(dst, rest []byte, clean bool) (out []byte, v Verdict) 
 	if some && (isDone(ev.Data) || valid(ev.Data)) && (clean || readMessage(ev, x.raw).ends) {
 		// Whole but for its blank line, and nothing more to come.
 		x.raw = append(bytes.TrimRight(append(x.raw, rest...), "\r\n"), "\n\n"...)
+		x.unmark()
 		if dst, v = x.event(dst, ev); v != More {
 			return dst, v
 		}
