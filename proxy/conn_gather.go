@@ -67,9 +67,13 @@ func (c *clientConn) writeBegun() error {
 }
 
 // writeWhole writes the head of a response, which lies in fasthttp's buffer
-// behind w, the only chunk p of its body, and its end, in one piece.
+// behind w, the only chunk p of its body, and its end, in one piece. What was kept
+// of the response before, to a client that sends requests ahead, goes first.
 func (c *clientConn) writeWhole(w io.Writer, p []byte) error {
-	b := getBuffer()
+	b := c.begun.Swap(nil)
+	if b == nil {
+		b = getBuffer()
+	}
 	defer putBuffer(b)
 	c.whole = b
 	_, err := w.Write(p)
