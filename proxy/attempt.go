@@ -71,7 +71,7 @@ func (a *attempt) hurry(e *exchange, again bool) (until time.Time, hurried bool)
 // connect takes a connection and lets the exchange's cancel interrupt it.
 func (a *attempt) connect(fresh bool) (err error) {
 	e := a.e
-	if a.link, err = e.lease.target().conn.acquire(fresh); err != nil {
+	if a.link, err = e.lease.target().conn.acquire(e, fresh); err != nil {
 		return err
 	}
 	a.open = true

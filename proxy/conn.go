@@ -279,6 +279,7 @@ func (again) Temporary() bool { return true }
 // upstreamConn is a connection to an upstream; raw is what is below TLS.
 type upstreamConn struct {
 	net.Conn
+	dial   func() (conn, below net.Conn, err error) // nil once there is Conn
 	raw    syscall.RawConn
 	polled polled                                     // what is below TLS, nil when it cannot be polled
 	spaced interface{ readSpace(space) (int, error) } // Conn, if it can
@@ -294,12 +295,37 @@ type upstreamConn struct {
 }
 
 func newUpstreamConn(c, below net.Conn) *upstreamConn {
-	u := &upstreamConn{Conn: c, raw: rawConn(below)}
+	u := &upstreamConn{}
+	u.speak(c, below)
+	return u
+}
+
+// speak makes u what speaks HTTP on c.
+func (u *upstreamConn) speak(c, below net.Conn) {
+	u.Conn = c
+	u.raw = rawConn(below)
 	u.polled, _ = below.(polled)
 	u.spaced, _ = c.(interface{ readSpace(space) (int, error) })
 	u.asking, _ = c.(interface{ ask([]byte) })
 	u.peek = u.peekOnce
-	return u
+}
+
+// connect makes the connection that u is the place of.
+func (u *upstreamConn) connect() error {
+	c, below, err := u.dial()
+	if err == nil {
+		u.dial = nil
+		u.speak(c, below)
+	}
+	return err
+}
+
+// Close is net.Conn's.
+func (u *upstreamConn) Close() error {
+	if u.Conn == nil {
+		return nil
+	}
+	return u.Conn.Close()
 }
 
 // readBy gives reads until at, or late longer at most: a deadline that moves

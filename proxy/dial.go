@@ -12,59 +12,93 @@ import (
 
 // dialer connects to one upstream, TLS handshake included, within connect.
 type dialer struct {
-	connect   time.Duration
-	tls       *tls.Config
-	recovered func(where string, err *error)
-	byName    func(addr string, until time.Time) (net.Conn, error) // dialName
-	found     atomic.Pointer[found]
+	connect time.Duration
+	tls     *tls.Config
+	byName  func(addr string, until time.Time) (net.Conn, error) // dialName
+	found   atomic.Pointer[found]
 }
 
-// dial is fasthttp.DialFuncWithTimeout. It works in a goroutine of its own,
-// whose stack goes when it is done: a dial and above all a handshake need a
-// deep one, which the stream's goroutine would keep for as long as it lives.
+// dial is fasthttp.DialFuncWithTimeout. It only takes the place of a connection
+// in the pool: which exchange waits for it, and may be canceled, fasthttp cannot
+// tell. See dialed.
 func (d *dialer) dial(addr string, _ time.Duration) (net.Conn, error) {
-	return d.inBackground(func() (net.Conn, error) { return d.connectTo(addr) })
+	return &upstreamConn{dial: func() (c, below net.Conn, err error) { return d.connectTo(addr) }}, nil
 }
 
 // errDialPanic is made once: nearly every dial does without it.
 var errDialPanic = fmt.Errorf("%w: %w", errDial, errPanic)
 
-// inBackground runs connect in a goroutine of its own. A panic in it is an error.
-func (d *dialer) inBackground(connect func() (net.Conn, error)) (net.Conn, error) {
-	type dialed struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan dialed, 1)
-	go func() {
-		got := dialed{err: errDialPanic}
-		defer func() { done <- got }()
-		defer d.recovered("dial", nil)
-		got.conn, got.err = connect()
-	}()
-	got := <-done
-	return got.conn, got.err
+// dialing is a connection that is being made.
+type dialing struct {
+	done  chan error
+	taken atomic.Bool // somebody has it: who waits, or who makes it
 }
 
-func (d *dialer) connectTo(addr string) (net.Conn, error) {
+// dialed makes the connection that conn is the place of. That is done in a
+// goroutine of its own, whose stack goes when it is done: a dial and above all a
+// handshake need a deep one, which the stream's goroutine would keep for as long
+// as it lives. A panic in it is an error.
+//
+// An exchange that is canceled does not wait for it. The place is given back with
+// drop, by the goroutine then: until it is done it has a descriptor.
+func (t *transport) dialed(e *exchange, conn *upstreamConn, drop func()) error {
+	d := &dialing{done: make(chan error, 1)}
+	go func() {
+		err := errDialPanic
+		defer func() {
+			if d.taken.Swap(true) {
+				drop()
+				return
+			}
+			d.done <- err
+		}()
+		defer t.recovered("dial", nil)
+		err = conn.connect()
+	}()
+	if !e.watched {
+		e.watch()
+		defer func() {
+			e.unwatch()
+			e.watched = false
+		}()
+	}
+	var err error
+	select {
+	case err = <-d.done:
+	case <-e.wake:
+		// Others may wait for the same signal.
+		e.wake <- struct{}{}
+		if !d.taken.Swap(true) {
+			return e.err()
+		}
+		err = <-d.done
+	}
+	if err != nil {
+		drop()
+	}
+	return err
+}
+
+// connectTo returns a connection to speak HTTP on, and what it lies on.
+func (d *dialer) connectTo(addr string) (conn, below net.Conn, err error) {
 	until := time.Now().Add(d.connect)
 	c, err := d.dialTCP(addr, until)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDial, err)
+		return nil, nil, fmt.Errorf("%w: %w", errDial, err)
 	}
 	c = newRawIO(c)
 	if d.tls == nil {
-		return newUpstreamConn(c, c), nil
+		return c, c, nil
 	}
 	c.SetDeadline(until)
 	t := tls.Client(c, d.tls)
 	if err = t.Handshake(); err != nil {
 		d.doubt()
 		c.Close()
-		return nil, fmt.Errorf("%w: %w", errDial, err)
+		return nil, nil, fmt.Errorf("%w: %w", errDial, err)
 	}
 	c.SetDeadline(time.Time{})
-	return newUpstreamConn(t, c), nil
+	return t, c, nil
 }
 
 // found is where the upstream's name led to last.

@@ -101,7 +101,7 @@ func TestNameIsResolvedOnceInAWhile(t *testing.T) {
 	// Who greets with a letter does not speak TLS.
 	d.tls = &tls.Config{ServerName: "upstream.example"}
 	d.connect = time.Minute
-	if _, err := d.connectTo("upstream.example:443"); err == nil {
+	if _, _, err := d.connectTo("upstream.example:443"); err == nil {
 		t.Error("a handshake with a letter")
 	}
 	d.tls = nil

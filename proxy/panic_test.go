@@ -276,12 +276,12 @@ func TestPanicInLog(t *testing.T) {
 func TestPanicInDial(t *testing.T) {
 	var good atomic.Bool
 	f := newFailing(t, answers, jsonLog, func(f *failing) {
-		d, dial := &dialer{connect: time.Second, recovered: f.recovered, byName: dialName}, f.dial
+		dial := f.dial
 		f.dial = func(addr string) (net.Conn, error) {
 			if good.Load() {
 				return dial(addr)
 			}
-			return d.inBackground(func() (net.Conn, error) { panic(canaryPanic) })
+			return &upstreamConn{dial: func() (net.Conn, net.Conn, error) { panic(canaryPanic) }}, nil
 		}
 	})
 	for name, request := range forms {

@@ -19,7 +19,8 @@ const idleUpstream = 60 * time.Second
 // response begins, limit silence instead of the whole, and tell a body that
 // ended from one that was cut.
 type transport struct {
-	hc *fasthttp.HostClient
+	hc        *fasthttp.HostClient
+	recovered func(where string, err *error)
 }
 
 // dialSettings are the settings that connections are made with.
@@ -31,7 +32,7 @@ type dialSettings struct {
 // newTransport makes one. recovered is called by defer where a panic would end
 // the program.
 func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(where string, err *error)) *transport {
-	d := &dialer{connect: cfg.ConnectTimeout, recovered: recovered, byName: dialName}
+	d := &dialer{connect: cfg.ConnectTimeout, byName: dialName}
 	if base.TLS {
 		d.tls = &tls.Config{
 			ServerName:         base.ServerName,
@@ -40,7 +41,7 @@ func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(
 			RootCAs:            cfg.rootCAs,
 		}
 	}
-	return &transport{hc: &fasthttp.HostClient{
+	return &transport{recovered: recovered, hc: &fasthttp.HostClient{
 		Addr:                base.Addr,
 		DialTimeout:         d.dial,
 		MaxConns:            maxConns,
@@ -57,9 +58,9 @@ type link struct {
 	reused bool
 }
 
-// acquire takes a connection that is alive as far as can be seen. fresh asks
+// acquire takes a connection for e that is alive as far as can be seen. fresh asks
 // for one that has carried no request yet.
-func (t *transport) acquire(fresh bool) (link, error) {
+func (t *transport) acquire(e *exchange, fresh bool) (link, error) {
 	for {
 		cc, err := t.hc.AcquireConn(0, false)
 		if err != nil {
@@ -74,6 +75,11 @@ func (t *transport) acquire(fresh bool) (link, error) {
 		if conn.keep == nil {
 			conn.keep = func() { t.hc.ReleaseConn(cc) }
 			conn.drop = func() { t.hc.CloseConn(cc) }
+		}
+		if conn.dial != nil {
+			if err := t.dialed(e, conn, conn.drop); err != nil {
+				return link{}, err
+			}
 		}
 		return link{conn: conn, reused: reused}, nil
 	}
