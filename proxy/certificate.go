@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -74,6 +76,12 @@ func (c *tlsContents) digest() [sha256.Size]byte {
 // config makes a configuration of what was read. The error names the setting
 // and the file, and never what is in it.
 func (f tlsFiles) config(c tlsContents) (*tls.Config, error) {
+	if err := wholePEM(c.cert); err != nil {
+		return nil, fmt.Errorf("TLS_CERT_FILE: %s: %w", f.cert, err)
+	}
+	if err := wholePEM(c.clientCA); err != nil {
+		return nil, fmt.Errorf("TLS_CLIENT_CA_FILE: %s: %w", f.clientCA, err)
+	}
 	pair, err := tls.X509KeyPair(c.cert, c.key)
 	if err != nil {
 		return nil, fmt.Errorf("TLS_CERT_FILE: %s with TLS_KEY_FILE: %s: %w", f.cert, f.key, err)
@@ -92,6 +100,27 @@ func (f tlsFiles) config(c tlsContents) (*tls.Config, error) {
 	}
 	conf.ClientAuth = tls.RequireAndVerifyClientCert
 	return conf, nil
+}
+
+// wholePEM returns an error when b holds a certificate that cannot be read, or a
+// part of one: of a file that is still being written. Packages tls and x509 do
+// without, and clients would be shown half of a chain, or turned away by half of the
+// authorities.
+func wholePEM(b []byte) error {
+	begun, whole := bytes.Count(b, []byte("-----BEGIN ")), 0
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		whole++
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("the certificate in block %d cannot be read", whole)
+		}
+	}
+	if whole < begun {
+		return fmt.Errorf("not all of its %d blocks in PEM are whole", begun)
+	}
+	return nil
 }
 
 // load reads the files and makes a configuration of them.
