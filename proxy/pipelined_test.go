@@ -184,3 +184,48 @@ func TestPipelinedMixed(t *testing.T) {
 		}
 	}
 }
+
+// TestTunnelBehindAnswers: the handshake of a tunnel may come behind other requests,
+// whose answers then stand before what passes through the tunnel.
+func TestTunnelBehindAnswers(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/ws/") {
+			mixedUpstream(w, r)
+			return
+		}
+		c, in, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		io.WriteString(c, agreed+"down")
+		io.Copy(c, io.LimitReader(in, 2))
+	}))
+	defer up.Close()
+	rig := newRig(t, plain, func(c *proxy.Config) { c.UpstreamURLBase = up.URL })
+	body := ask("a")
+	for _, size := range []int{1, 700, 800, 900, 1000, 1100, 1500, 4000, 17000} {
+		for name, request := range map[string]string{
+			"relayed": fmt.Sprintf("GET /v1beta/models?pieces=1&size=%d HTTP/1.1\r\nHost: a\r\n\r\n", size),
+			"healed": fmt.Sprintf("POST /v1beta/models/m:streamGenerateContent?alt=sse&pieces=1&size=%d HTTP/1.1\r\nHost: a\r\n"+
+				"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, len(body), body),
+			"document": fmt.Sprintf("POST /v1beta/models/m:generateContent?size=%d HTTP/1.1\r\nHost: a\r\n"+
+				"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, len(body), body),
+		} {
+			w := rig.wire()
+			w.send(request + handshake(livePath) + "up")
+			in := bufio.NewReader(w)
+			if got := readMixed(in, "GET"); !strings.HasPrefix(got, "200 ") || strings.Count(got, "x") < size {
+				t.Errorf("%s of %d: %.200q", name, size, got)
+			}
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil || resp.StatusCode != 101 {
+				t.Errorf("%s of %d: %v, %v", name, size, resp, err)
+				continue
+			}
+			wantBytes(t, in, "downup")
+			w.Close()
+		}
+	}
+}
