@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,14 +58,18 @@ func (l *clientListener) Accept() (net.Conn, error) {
 	}
 }
 
+// passingErrors are those of accept(2) that say nothing of the listener: the
+// process or the system is short of something, or one connection was lost or is
+// not allowed. Linux passes on what the network has said of a new connection.
+var passingErrors = []error{
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+	syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EPERM, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.ETIMEDOUT,
+	syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.ENETUNREACH,
+}
+
 // passing tells whether accept(2) may succeed later.
 func passing(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(passingErrors, func(e error) bool { return errors.Is(err, e) })
 }
 
 func (l *clientListener) admit(conn net.Conn) *clientConn {
