@@ -37,10 +37,16 @@ type loop struct {
 	// Of the loop's goroutine.
 	events  [128]syscall.EpollEvent
 	ready   []readyRide
-	again   []*ride // had more than they could take at once
 	expired []*ride
-	shed    int // streams to be given to other loops
-	warmth  byte
+	left    leftover
+	mate    mate
+}
+
+// leftover is what is left of serving some streams.
+type leftover struct {
+	again  []*ride // had more than they could take at once
+	shed   int     // streams to be given to other loops
+	warmth byte    // so that no compiler leaves out what is read for warmth
 }
 
 // readyRide is a stream that has something to read. ended tells that it may be
@@ -55,8 +61,9 @@ func newLoop(panicked func(where string, p any)) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{panicked: panicked, epollFile: f, done: make(chan struct{})}
+	l := &loop{panicked: panicked, epollFile: f, done: make(chan struct{}), mate: newMate()}
 	go l.run()
+	go l.assist()
 	return l, nil
 }
 
@@ -64,6 +71,7 @@ func newLoop(panicked func(where string, p any)) (*loop, error) {
 func (l *loop) close() {
 	l.file.Close()
 	<-l.done
+	close(l.mate.work)
 }
 
 // run is the loop's goroutine.
@@ -90,19 +98,17 @@ func (l *loop) turn(fd uintptr) bool {
 		if errno == syscall.EINTR {
 			continue
 		}
-		if errno != 0 || n == 0 && len(l.again) == 0 {
+		if errno != 0 || n == 0 && len(l.left.again) == 0 {
 			return false
 		}
 		now := time.Now()
-		for _, r := range l.collect(int(n)) {
-			l.serve(r.ride, now, r.ended)
-		}
+		l.serveAll(l.collect(int(n)), now)
 		clear(l.ready)
 		if l.due(now) {
 			l.sweep(now)
 		}
 		l.balance(now, time.Now())
-		if int(n) < len(l.events) && len(l.again) == 0 {
+		if int(n) < len(l.events) && len(l.left.again) == 0 {
 			// Nothing was left behind, and what has come since is an edge that
 			// the poller knows of.
 			return false
@@ -114,12 +120,12 @@ func (l *loop) turn(fd uintptr) bool {
 // the first n events, and those that had left something over.
 func (l *loop) collect(n int) []readyRide {
 	ready := l.ready[:0]
-	for _, r := range l.again {
+	for _, r := range l.left.again {
 		// Its edge has passed, whatever it said.
 		ready = append(ready, readyRide{r, true})
 	}
-	clear(l.again)
-	l.again = l.again[:0]
+	clear(l.left.again)
+	l.left.again = l.left.again[:0]
 	l.mu.Lock()
 	for i := range n {
 		ev := &l.events[i]
@@ -129,11 +135,9 @@ func (l *loop) collect(n int) []readyRide {
 	}
 	l.mu.Unlock()
 	l.ready = ready
-	// Among a thousand streams, none finds anything of its own in the cache.
-	// Reading all of it here lets the memory answer for many streams at once,
-	// where serving them would wait for one line after the other.
+	// Lets the memory answer for many at once, see serveSome.
 	for _, r := range ready {
-		l.warmth += byte(r.state.Load())
+		l.left.warmth += byte(r.state.Load())
 	}
 	got := ready[:0]
 	for _, r := range ready {
@@ -143,13 +147,23 @@ func (l *loop) collect(n int) []readyRide {
 		if r.acquire() {
 			got = append(got, r)
 		} else if r.state.Load() != rideOff {
-			l.again = append(l.again, r.ride)
+			l.left.again = append(l.left.again, r.ride)
 		}
 	}
-	for _, r := range got {
-		l.warmth += r.rider.warm()
-	}
 	return got
+}
+
+// serveSome serves streams that were acquired one after another.
+func (l *loop) serveSome(some []readyRide, now time.Time, left *leftover) {
+	// Among a thousand streams, none finds anything of its own in the cache.
+	// Reading all of it first lets the memory answer for many streams at once,
+	// where serving them would wait for one line after the other.
+	for _, r := range some {
+		left.warmth += r.rider.warm()
+	}
+	for _, r := range some {
+		l.serve(r, now, left)
+	}
 }
 
 // due tells whether it is time to sweep.
@@ -165,17 +179,17 @@ func (l *loop) balance(begin, end time.Time) {
 	if !l.use.work(begin.UnixNano(), end.UnixNano()) {
 		return
 	}
-	l.shed = 0
+	l.left.shed = 0
 	if l.use.last.Load() < tooBusy || l.others.choose().use.share(end.UnixNano()) >= busy {
 		return
 	}
 	l.mu.Lock()
-	l.shed = (len(l.rides) - len(l.free)) / 4
+	l.left.shed = (len(l.rides) - len(l.free)) / 4
 	l.mu.Unlock()
 }
 
 // serve lets a stream that was acquired take what there is.
-func (l *loop) serve(r *ride, now time.Time, ended bool) {
+func (l *loop) serve(r readyRide, now time.Time, left *leftover) {
 	todo := nextLeave
 	defer func() {
 		if p := recover(); p != nil {
@@ -185,16 +199,16 @@ func (l *loop) serve(r *ride, now time.Time, ended bool) {
 		if todo == nextLeave || !r.release() {
 			// An event that came late may be about a stream that has since
 			// boarded another loop.
-			r.loop.drop(r)
+			r.loop.drop(r.ride)
 		} else if todo == nextAgain {
-			l.again = append(l.again, r)
+			left.again = append(left.again, r.ride)
 		}
 	}()
 	r.last = now
-	todo = r.rider.ready(ended)
-	if l.shed > 0 && todo == nextWait {
+	todo = r.rider.ready(r.ended)
+	if left.shed > 0 && todo == nextWait {
 		// Its goroutine comes back, to whichever loop has time.
-		l.shed--
+		left.shed--
 		todo = nextLeave
 	}
 }

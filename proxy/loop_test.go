@@ -363,7 +363,7 @@ func TestLoopSheds(t *testing.T) {
 	p := newPassenger(fd)
 	p.on = func() next {
 		// As after a window of nothing but work.
-		l.shed = 1
+		l.left.shed = 1
 		return nextWait
 	}
 	if !l.board(&p.ride) {

@@ -55,6 +55,17 @@ func (all loops) choose() *loop {
 	return least
 }
 
+// idle tells whether a loop other than l is not busy, so that its processor has
+// time.
+func (all loops) idle(l *loop, now int64) bool {
+	for _, other := range all {
+		if other != l && other.use.share(now) < busy {
+			return true
+		}
+	}
+	return false
+}
+
 // usage measures how busy a loop is. It is written by the loop alone.
 type usage struct {
 	began   int64 // of the window, Unix time in ns
