@@ -6,21 +6,28 @@ import (
 	"gemini-resilient-proxy/stream"
 )
 
-// conclude ends an answer of which all has come, while its last bytes are still
-// to be sent: the end of the response then leaves in one write with them, where
-// fasthttp would need another for five bytes. It does not wait, and leaves it to
+// concludes tells that all of the answer has come, and its last bytes are still to
+// be sent. The end of the response then leaves in one write with them, where
+// fasthttp would need another for five bytes. A loop leaves both to the stream's
+// goroutine, which would have to wake up for the end anyway.
+func (h *healer) concludes() bool {
+	b := &h.attempt.body
+	if !b.complete() || !h.pending() || h.phase != phaseRead || h.met != stream.More || h.one != nil ||
+		h.src != io.Reader(b) || !h.splice.Finished() {
+		return false
+	}
+	_, some := h.scanner.Rest(h.in.bytes())
+	return !some
+}
+
+// conclude ends the answer, if it concludes. It does not wait, and leaves it to
 // judge what the verdict means for everything but the client.
 //
 // It is not inlined, see readMore.
 //
 //go:noinline
 func (h *healer) conclude() {
-	b := &h.attempt.body
-	if !b.complete() || !h.pending() || h.phase != phaseRead || h.met != stream.More || h.one != nil ||
-		h.src != io.Reader(b) || !h.splice.Finished() {
-		return
-	}
-	if _, some := h.scanner.Rest(h.in.bytes()); some {
+	if !h.concludes() {
 		return
 	}
 	h.out, h.met = h.splice.End(h.out, stream.Event{}, false)
@@ -36,7 +43,7 @@ func (h *healer) seal() []byte {
 	frame := sealFrame(h.out)
 	if h.closing {
 		frame = append(frame, lastChunk...)
-		h.e.client.closed = true // or will be, with what is unsent
+		h.e.client.closed = true
 	}
 	return frame
 }

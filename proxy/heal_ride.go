@@ -139,11 +139,11 @@ func (h *healer) ready(ended bool) next {
 	from.begin(readsAtOnce, ended)
 	h.timeBegin(h.ride)
 	stay := h.receive()
-	h.conclude()
-	sent := !h.pending() || h.sendNow()
+	last := h.concludes()
+	sent := last || !h.pending() || h.sendNow()
 	h.timeEnd()
 	h.countCarried()
-	if !sent || !stay {
+	if last || !sent || !stay {
 		return nextLeave
 	}
 	h.rest()
@@ -200,7 +200,7 @@ func (h *healer) beginsToHold() bool {
 // does not take all of it now.
 func (h *healer) sendNow() bool {
 	h.e.record.bytes += int64(len(h.out) - frameRoom)
-	frame := h.seal()
+	frame := sealFrame(h.out)
 	n := writeNow(h.clientFD, frame)
 	if n < len(frame) {
 		h.unsent = frame[n:]
