@@ -294,30 +294,19 @@ type upstreamConn struct {
 	asking     interface{ ask([]byte) } // Conn, if it can
 }
 
-func newUpstreamConn(c, below net.Conn) *upstreamConn {
-	u := &upstreamConn{}
-	u.speak(c, below)
-	return u
-}
-
-// speak makes u what speaks HTTP on c.
-func (u *upstreamConn) speak(c, below net.Conn) {
-	u.Conn = c
+// connect makes the connection that u is the place of.
+func (u *upstreamConn) connect() error {
+	c, below, err := u.dial()
+	if err != nil {
+		return err
+	}
+	u.dial, u.Conn = nil, c
 	u.raw = rawConn(below)
 	u.polled, _ = below.(polled)
 	u.spaced, _ = c.(interface{ readSpace(space) (int, error) })
 	u.asking, _ = c.(interface{ ask([]byte) })
 	u.peek = u.peekOnce
-}
-
-// connect makes the connection that u is the place of.
-func (u *upstreamConn) connect() error {
-	c, below, err := u.dial()
-	if err == nil {
-		u.dial = nil
-		u.speak(c, below)
-	}
-	return err
+	return nil
 }
 
 // Close is net.Conn's.

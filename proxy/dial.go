@@ -39,15 +39,15 @@ type dialing struct {
 // handshake need a deep one, which the stream's goroutine would keep for as long
 // as it lives. A panic in it is an error.
 //
-// An exchange that is canceled does not wait for it. The place is given back with
-// drop, by the goroutine then: until it is done it has a descriptor.
-func (t *transport) dialed(e *exchange, conn *upstreamConn, drop func()) error {
+// An exchange that is canceled does not wait for it. The place is given back by
+// the goroutine then: until it is done it has a descriptor.
+func (t *transport) dialed(e *exchange, conn *upstreamConn) error {
 	d := &dialing{done: make(chan error, 1)}
 	go func() {
 		err := errDialPanic
 		defer func() {
 			if d.taken.Swap(true) {
-				drop()
+				conn.drop()
 				return
 			}
 			d.done <- err
@@ -74,7 +74,7 @@ func (t *transport) dialed(e *exchange, conn *upstreamConn, drop func()) error {
 		err = <-d.done
 	}
 	if err != nil {
-		drop()
+		conn.drop()
 	}
 	return err
 }

@@ -9,13 +9,8 @@ import (
 	"time"
 )
 
-// namedListener is what a name leads to.
-type namedListener struct {
-	net.Listener
-	name byte // what it greets with
-}
-
-func listenAs(t *testing.T, name byte) *namedListener {
+// listenAs is what a name leads to: it greets with name.
+func listenAs(t *testing.T, name byte) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,13 +27,13 @@ func listenAs(t *testing.T, name byte) *namedListener {
 			c.Close()
 		}
 	}()
-	return &namedListener{l, name}
+	return l
 }
 
 // resolver stands for the one of the system.
 type resolver struct {
 	asked int
-	leads *namedListener // where the name leads to, nil: nowhere
+	leads net.Listener // where the name leads to, nil: nowhere
 	err   error
 	slow  bool // it says err when there is no time left
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // The flags of epoll_ctl(2) that package syscall lacks or has with a type that
@@ -42,6 +43,17 @@ func openEpoll() (*epollFile, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// readyNow returns how many events there are of an epoll descriptor, without
+// waiting, the first of them in events. ok is false on an error.
+func readyNow(epoll uintptr, events []syscall.EpollEvent) (n int, ok bool) {
+	for {
+		got, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, epoll, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		if errno != syscall.EINTR {
+			return int(got), errno == 0
+		}
+	}
 }
 
 // addToEpoll has events of a connection's descriptor reported with id, until it

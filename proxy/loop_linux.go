@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 // loop waits for the upstreams of many streams in one goroutine and relays
@@ -94,21 +93,18 @@ func (l *loop) run() {
 // turn serves what is ready until nothing is, then lets the poller wait.
 func (l *loop) turn(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
-		if errno == syscall.EINTR {
-			continue
-		}
-		if errno != 0 || n == 0 && len(l.left.again) == 0 {
+		n, ok := readyNow(fd, l.events[:])
+		if !ok || n == 0 && len(l.left.again) == 0 {
 			return false
 		}
 		now := time.Now()
-		l.serveAll(l.collect(int(n)), now)
+		l.serveAll(l.collect(n), now)
 		clear(l.ready)
 		if l.due(now) {
 			l.sweep(now)
 		}
 		l.balance(now, time.Now())
-		if int(n) < len(l.events) && len(l.left.again) == 0 {
+		if n < len(l.events) && len(l.left.again) == 0 {
 			// Nothing was left behind, and what has come since is an edge that
 			// the poller knows of.
 			return false

@@ -93,12 +93,12 @@ func newFailing(t *testing.T, h upstream.Handler, handler func(io.Writer) slog.H
 	hc := f.state.Load().groups["default"].targets[0].conn.hc
 	hc.MaxConns = 1
 	f.dial = func(addr string) (net.Conn, error) {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return nil, err
-		}
-		b := burning{c, &f.fuse}
-		return newUpstreamConn(b, b), nil
+		u := &upstreamConn{dial: func() (conn, below net.Conn, err error) {
+			c, err := net.Dial("tcp", addr)
+			b := burning{c, &f.fuse}
+			return b, b, err
+		}}
+		return u, u.connect()
 	}
 	if change != nil {
 		change(f)

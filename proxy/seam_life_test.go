@@ -59,7 +59,9 @@ func seamText(body string) (text string) {
 	return text
 }
 
-func TestDrainInASeam(t *testing.T) {
+// inSeams calls test on each surface, with a request that is answered as far as to
+// the middle of a seam: closing release lets the answer go on.
+func inSeams(t *testing.T, test func(t *testing.T, r *rig, w *wire, request string, release chan struct{})) {
 	t.Parallel()
 	for name, f := range seamSurfaces {
 		t.Run(name, func(t *testing.T) {
@@ -68,55 +70,45 @@ func TestDrainInASeam(t *testing.T) {
 			r := newRig(t, midSeam(f.speaks, release), anchored)
 			w := r.begin(f.request)
 			r.arrived(1)
-			done := r.drain(time.Hour)
-			time.AfterFunc(100*time.Millisecond, func() { close(release) })
-			_, body := w.wants("POST", 200)
-			if got := seamText(body); got != seamBegin+seamRest || !w.closed() {
-				t.Errorf("%q", got)
-			}
-			r.drained(done)
+			test(t, r, w, f.request, release)
 		})
 	}
+}
+
+func TestDrainInASeam(t *testing.T) {
+	inSeams(t, func(t *testing.T, r *rig, w *wire, request string, release chan struct{}) {
+		done := r.drain(time.Hour)
+		time.AfterFunc(100*time.Millisecond, func() { close(release) })
+		_, body := w.wants("POST", 200)
+		if got := seamText(body); got != seamBegin+seamRest || !w.closed() {
+			t.Errorf("%q", got)
+		}
+		r.drained(done)
+	})
 }
 
 func TestDrainIsOverInASeam(t *testing.T) {
-	t.Parallel()
-	for name, f := range seamSurfaces {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			release := make(chan struct{})
-			r := newRig(t, midSeam(f.speaks, release), anchored)
-			w := r.begin(f.request)
-			r.arrived(1)
-			done := r.drain(50 * time.Millisecond)
-			_, body, err := w.reply("POST")
-			got := seamText(body)
-			if !strings.HasPrefix(got, seamBegin) || strings.Contains(got, "Sure") || !strings.Contains(body, "shutting down") {
-				t.Errorf("%v %q in %s", err, got, body)
-			}
-			close(release)
-			r.drained(done)
-		})
-	}
+	inSeams(t, func(t *testing.T, r *rig, w *wire, request string, release chan struct{}) {
+		done := r.drain(50 * time.Millisecond)
+		_, body, err := w.reply("POST")
+		got := seamText(body)
+		if !strings.HasPrefix(got, seamBegin) || strings.Contains(got, "Sure") || !strings.Contains(body, "shutting down") {
+			t.Errorf("%v %q in %s", err, got, body)
+		}
+		close(release)
+		r.drained(done)
+	})
 }
 
 func TestNextRequestInASeam(t *testing.T) {
-	t.Parallel()
-	for name, f := range seamSurfaces {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			release := make(chan struct{})
-			r := newRig(t, midSeam(f.speaks, release), anchored)
-			w := r.begin(f.request)
-			r.arrived(1)
-			half := len(f.request) / 2
-			w.send(f.request[:half])
-			time.AfterFunc(50*time.Millisecond, func() { w.send(f.request[half:]); close(release) })
-			_, body := w.wants("POST", 200)
-			_, next := w.wants("POST", 200)
-			if got, then := seamText(body), seamText(next); got != seamBegin+seamRest || then != "another" {
-				t.Errorf("%q, then %q", got, then)
-			}
-		})
-	}
+	inSeams(t, func(t *testing.T, r *rig, w *wire, request string, release chan struct{}) {
+		half := len(request) / 2
+		w.send(request[:half])
+		time.AfterFunc(50*time.Millisecond, func() { w.send(request[half:]); close(release) })
+		_, body := w.wants("POST", 200)
+		_, next := w.wants("POST", 200)
+		if got, then := seamText(body), seamText(next); got != seamBegin+seamRest || then != "another" {
+			t.Errorf("%q, then %q", got, then)
+		}
+	})
 }

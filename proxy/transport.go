@@ -77,7 +77,7 @@ func (t *transport) acquire(e *exchange, fresh bool) (link, error) {
 			conn.drop = func() { t.hc.CloseConn(cc) }
 		}
 		if conn.dial != nil {
-			if err := t.dialed(e, conn, conn.drop); err != nil {
+			if err := t.dialed(e, conn); err != nil {
 				return link{}, err
 			}
 		}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"sync"
 	"syscall"
-	"unsafe"
 )
 
 // watcher notices clients that leave: one epoll descriptor for all of them
@@ -102,15 +101,12 @@ func (w *watcher) run() {
 // turn tells of those that have left, then lets the poller wait.
 func (w *watcher) turn(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&w.events[0])), uintptr(len(w.events)), 0, 0, 0)
-		if errno == syscall.EINTR {
-			continue
-		}
-		if errno != 0 || n == 0 {
+		n, ok := readyNow(fd, w.events[:])
+		if !ok || n == 0 {
 			return false
 		}
 		w.mu.Lock()
-		for i := range int(n) {
+		for i := range n {
 			c := w.byID[epollID(&w.events[i])]
 			if c == nil {
 				continue
