@@ -31,7 +31,7 @@ var errDialPanic = fmt.Errorf("%w: %w", errDial, errPanic)
 // dialing is a connection that is being made.
 type dialing struct {
 	done  chan error
-	taken atomic.Bool // somebody has it: who waits, or who makes it
+	taken atomic.Bool // by who waits for it, who then leaves, or by who has made it
 }
 
 // dialed makes the connection that conn is the place of. That is done in a
@@ -41,7 +41,7 @@ type dialing struct {
 //
 // An exchange that is canceled does not wait for it. The place is given back by
 // the goroutine then: until it is done it has a descriptor.
-func (t *transport) dialed(e *exchange, conn *upstreamConn) error {
+func (t *transport) dialed(e *exchange, conn *upstreamConn) (err error) {
 	d := &dialing{done: make(chan error, 1)}
 	go func() {
 		err := errDialPanic
@@ -55,6 +55,13 @@ func (t *transport) dialed(e *exchange, conn *upstreamConn) error {
 		defer t.recovered("dial", nil)
 		err = conn.connect()
 	}()
+	whole := false
+	defer func() {
+		// Also behind a panic the place must not be lost.
+		if !whole && d.taken.Swap(true) {
+			conn.drop()
+		}
+	}()
 	if !e.watched {
 		e.watch()
 		defer func() {
@@ -62,19 +69,13 @@ func (t *transport) dialed(e *exchange, conn *upstreamConn) error {
 			e.watched = false
 		}()
 	}
-	var err error
 	select {
 	case err = <-d.done:
+		whole = err == nil
 	case <-e.wake:
 		// Others may wait for the same signal.
 		e.wake <- struct{}{}
-		if !d.taken.Swap(true) {
-			return e.err()
-		}
-		err = <-d.done
-	}
-	if err != nil {
-		conn.drop()
+		err = e.err()
 	}
 	return err
 }

@@ -299,6 +299,38 @@ func TestPanicInDial(t *testing.T) {
 	}
 }
 
+// TestPanicWhileDialing panics where the connection is waited for: its place, the
+// only one, is not lost.
+func TestPanicWhileDialing(t *testing.T) {
+	var good atomic.Bool
+	f := newFailing(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}), jsonLog, func(f *failing) {
+		f.whole, f.watcher = f.watcher, nil
+		dial := f.dial
+		f.dial = func(addr string) (net.Conn, error) {
+			if good.Load() {
+				return dial(addr)
+			}
+			return &upstreamConn{dial: func() (conn, below net.Conn, err error) {
+				conn, err = dial(addr)
+				return conn, conn, err
+			}}, nil
+		}
+	})
+	if status, reply, _ := f.send(forms["relay"]); status != 500 {
+		t.Fatal(reply)
+	}
+	f.settled()
+	good.Store(true)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		status, reply, _ := f.send("GET /v1/size HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		if status == 200 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatal(reply)
+		}
+	}
+}
+
 // TestPanicBehindTheBody panics between a response's being handed to fasthttp and the
 // handler's end: whoever closes the body has ended the request.
 func TestPanicBehindTheBody(t *testing.T) {
