@@ -71,6 +71,7 @@ type exchange struct {
 	upgrade   bool         // the upstream may answer with 101
 	uploaded  atomic.Int64 // when a part of the request body was sent on last, Unix nanoseconds
 	streaming bool         // the response body ends the exchange, not the handler
+	tallied   bool         // see tally
 
 	record  record
 	trace   *trace       // nil when the request is not sampled
@@ -126,13 +127,39 @@ func (e *exchange) unwatch() {
 	}
 }
 
+// groupName is the name of the request's group, "" where it has none.
+func (e *exchange) groupName() string {
+	if e.group == nil {
+		return ""
+	}
+	return e.group.Name
+}
+
+// tally gives back what the exchange has taken of limits and counts it. It comes
+// before the last bytes of an answer where those end the response: a client that
+// has the end asks again at once, perhaps where it may ask only one thing at a
+// time, and who reads the metrics then finds what the answer was. What a failing
+// write shows is left to observe.
+func (e *exchange) tally() {
+	if e.tallied {
+		return
+	}
+	e.tallied = true
+	defer e.s.recovered("tally", nil)
+	e.settle(0, 0)
+	e.depart()
+	e.s.metrics.done(e)
+	if e.record.healed {
+		e.s.recent.add(e)
+	}
+}
+
 // finish ends the exchange: nothing can cancel it any more, its log line is
 // written, and it goes back to the pool.
 func (e *exchange) finish() {
 	s := e.s
 	e.unpark()
-	e.settle(0, 0)
-	e.depart()
+	e.tally()
 	e.unwatch()
 	s.observe(e)
 	s.leave(e)

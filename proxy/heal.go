@@ -271,6 +271,9 @@ func (h *healer) WriteTo(w io.Writer) (n int64, err error) {
 // flush writes what is pending as one chunk.
 func (h *healer) flush() error {
 	h.e.record.bytes += int64(len(h.out) - frameRoom)
+	if h.closing {
+		h.close()
+	}
 	if _, err := h.e.client.writePieces(h.seal()); err != nil {
 		return h.clientFailed(err)
 	}
@@ -328,12 +331,19 @@ func (h *healer) finish() {
 	e := h.e
 	defer e.finish()
 	defer e.s.recovered("close", nil)
-	if h.phase == phaseComplete && h.ledger.Attempts > 1 {
-		e.record.healed, e.record.text = true, h.splice.Transcript().Len()
-	}
-	e.record.wasted = h.splice.Wasted() + h.dropped()
+	h.sum()
 	h.traceUsage()
 	h.release()
+}
+
+// sum notes what the answer was, which is over but for the writing.
+func (h *healer) sum() {
+	r := &h.e.record
+	if h.phase == phaseComplete && h.ledger.Attempts > 1 {
+		r.healed, r.text = true, h.splice.Transcript().Len()
+	}
+	r.wasted = h.splice.Wasted() + h.dropped()
+	h.countAll(&h.e.s.metrics.events)
 }
 
 // release gives back everything but the exchange.

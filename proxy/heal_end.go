@@ -20,8 +20,7 @@ func (h *healer) concludes() bool {
 	return !some
 }
 
-// conclude ends the answer, if it concludes. It does not wait, and leaves it to
-// judge what the verdict means for everything but the client.
+// conclude ends the answer, if it concludes. It does not wait.
 //
 // It is not inlined, see readMore.
 //
@@ -32,9 +31,16 @@ func (h *healer) conclude() {
 	}
 	h.out, h.met = h.splice.End(h.out, stream.Event{}, false)
 	if h.met == stream.Complete || h.met == stream.Policy {
-		h.out = h.splice.AppendEnd(h.out)
+		h.judge(h.met, nil, nil)
 		h.closing = true
 	}
+}
+
+// close counts the answer, of which only the last bytes are to be written.
+func (h *healer) close() {
+	h.noteJoined()
+	h.sum()
+	h.e.tally()
 }
 
 // seal makes a chunk of what is pending, with the end of the response behind
@@ -58,5 +64,6 @@ func (h *healer) sendFirst(w io.Writer) error {
 		_, err := c.writeFirst(w, first, true)
 		return err
 	}
+	h.close()
 	return c.writeWhole(w, first)
 }

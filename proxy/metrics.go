@@ -217,13 +217,18 @@ func (m *metrics) interrupted(g *group, o routing.Outcome) {
 	}
 }
 
+// left counts an exchange whose client has left.
+func (m *metrics) left(e *exchange) {
+	r := &e.record
+	if r.note == errGone.Error() || slices.Contains(r.verdicts, routing.ClientGone) {
+		m.clientGone.WithLabelValues(e.groupName()).Inc()
+	}
+}
+
 // done counts an exchange that is over.
 func (m *metrics) done(e *exchange) {
 	r := &e.record
-	group := ""
-	if e.group != nil {
-		group = e.group.Name
-	}
+	group := e.groupName()
 	c := m.countersOf(group)
 	m.request(c, group, r.kind, r.status).Inc()
 	addSome(c.attempts, float64(r.attempts))
@@ -239,9 +244,6 @@ func (m *metrics) done(e *exchange) {
 	if r.gaveUp != "" {
 		m.gaveUp.WithLabelValues(group, r.gaveUp).Inc()
 		m.gaveUpEver.Add(1)
-	}
-	if r.note == errGone.Error() || slices.Contains(r.verdicts, routing.ClientGone) {
-		m.clientGone.WithLabelValues(group).Inc()
 	}
 	if r.toFirst > 0 {
 		observe(m.toFirstOf[r.kind], r.toFirst.Seconds(), e.trace)

@@ -44,10 +44,7 @@ type recent struct {
 // add remembers the answer of e, which was healed.
 func (l *recent) add(e *exchange) {
 	r := &e.record
-	note := healedNote{At: time.Now(), Attempts: r.attempts, Bytes: r.bytes, Text: r.text, Seconds: time.Since(e.started).Seconds()}
-	if e.group != nil {
-		note.Group = e.group.Name
-	}
+	note := healedNote{At: time.Now(), Group: e.groupName(), Attempts: r.attempts, Bytes: r.bytes, Text: r.text, Seconds: time.Since(e.started).Seconds()}
 	for _, o := range r.verdicts {
 		if o.Interruption() {
 			note.Causes = append(note.Causes, o.String())

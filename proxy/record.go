@@ -143,14 +143,11 @@ func (e *exchange) clientWriteError(err error) error {
 	return errGone
 }
 
-// observe counts the exchange and writes its log line.
+// observe ends the trace of the exchange and writes its log line.
 func (s *Server) observe(e *exchange) {
 	defer s.recovered("observe", nil)
 	r := &e.record
-	s.metrics.done(e)
-	if r.healed {
-		s.recent.add(e)
-	}
+	s.metrics.left(e)
 	if e.trace != nil {
 		e.trace.end(e)
 	}
@@ -169,10 +166,7 @@ func (s *Server) observe(e *exchange) {
 // twice as large.
 func (s *Server) logRequest(e *exchange, level slog.Level) {
 	r := &e.record
-	group := ""
-	if e.group != nil {
-		group = e.group.Name
-	}
+	group := e.groupName()
 	model, action := modelOf(beforeParameters(e.path))
 	if r.model != "" {
 		model = []byte(r.model)

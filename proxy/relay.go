@@ -167,6 +167,7 @@ type relayed struct {
 	done   func()    // called once at the end, in place of e.finish when set
 	err    error
 	direct bool          // the head is on the wire, frames go to the connection
+	over   bool          // see ended
 	whole  bool          // all of the body came with the head
 	learns bool          // the body may name something that the API keeps
 	seen   []byte        // of it then, up to maxKeyError
@@ -296,33 +297,6 @@ func (r *relayed) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// writeWhole writes a body that came with its head.
-func (r *relayed) writeWhole(w io.Writer) (int64, error) {
-	body := r.a.body.takeEarly()
-	if r.learns {
-		r.see(body)
-	}
-	n, err := r.e.client.writeFirst(w, body, false)
-	r.e.record.bytes += int64(n)
-	if err != nil {
-		r.err = r.e.clientWriteError(err)
-		return int64(n), r.err
-	}
-	r.ended()
-	return int64(n), nil
-}
-
-// ended notes that the body has come to its end.
-func (r *relayed) ended() {
-	if r.learns && len(r.seen) > r.looked {
-		r.look()
-	}
-	if !r.judged {
-		r.e.record.verdict(outcomeOf(nil))
-	}
-	r.e.settle(relayOutcome(r.a.head.StatusCode()), r.a.head.StatusCode())
-}
-
 // size returns how much of the body is to come, -1 when it is not known.
 func (r *relayed) size() int {
 	n := int(r.a.body.size())
@@ -342,29 +316,6 @@ func (r *relayed) read(p []byte) (n int, err error) {
 		return r.src.Read(p)
 	}
 	return r.a.body.Read(p)
-}
-
-// write writes one frame: through fasthttp while the head is still in its
-// buffer, after that to the connection itself. The last one takes the end of the
-// body along.
-func (r *relayed) write(w io.Writer, frame []byte, chunked bool) (err error) {
-	c, data := r.e.client, frame[frameRoom:]
-	last := chunked && r.src == nil && len(r.ahead) == 0 && r.a.body.complete()
-	switch {
-	case !r.direct && last && len(data) <= gathered:
-		return c.writeWhole(w, data)
-	case !r.direct:
-		_, err = c.writeFirst(w, data, chunked)
-		// A body of known size stays with fasthttp: it is all there already.
-		r.direct = chunked
-	case last:
-		_, err = c.writeLast(append(sealFrame(frame), lastChunk...))
-	case chunked:
-		_, err = c.Write(sealFrame(frame))
-	default:
-		_, err = c.Write(data)
-	}
-	return err
 }
 
 // Close is called by fasthttp when the response is over, however it ended.

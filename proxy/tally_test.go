@@ -1,0 +1,98 @@
+package proxy_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"gemini-resilient-proxy/bench/upstream"
+	"gemini-resilient-proxy/proxy"
+)
+
+// gatedLog is a log that holds the line of each request until it may be written.
+type gatedLog struct {
+	slog.Handler
+	open chan struct{}
+}
+
+func (g *gatedLog) Handle(ctx context.Context, line slog.Record) error {
+	if line.Message == "request" {
+		<-g.open
+	}
+	return g.Handler.Handle(ctx, line)
+}
+
+func newGatedRig(t *testing.T, change func(*proxy.Config)) *rig {
+	open := make(chan struct{})
+	r := newRigLogging(t, nil, func(w io.Writer) slog.Handler { return &gatedLog{slog.NewJSONHandler(w, debugLevel), open} }, change)
+	t.Cleanup(func() { close(open) })
+	return r
+}
+
+// TestTheEndComesAfterAll: who has the end of an answer may ask for the next,
+// also where only one request may run, and finds the answer in the metrics. A log
+// that cannot be written does not hold the end.
+func TestTheEndComesAfterAll(t *testing.T) {
+	t.Parallel()
+	for name, e := range answersOfTwo() {
+		for _, apart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/apart=%t", name, apart), func(t *testing.T) {
+				t.Parallel()
+				r := newGatedRig(t, func(c *proxy.Config) { c.MaxStreams, c.MaxQueue = 1, 0 })
+				kind := "heal"
+				if e.kind == "application/json" && e.target != arrayPath {
+					kind = "relay"
+				}
+				for i := range 5 {
+					r.endsAtOnce(r.wire(), e, apart)
+					series := fmt.Sprintf(`gemini_proxy_requests_total{code="2xx",group="default",kind=%q}`, kind)
+					if n := r.series()[series]; n != fmt.Sprint(i+1) {
+						t.Fatalf("%s is %q after %d answers", series, n, i+1)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestHealedIsCountedByItsEnd is the same for what is known of healed answers.
+func TestHealedIsCountedByItsEnd(t *testing.T) {
+	t.Parallel()
+	r := newGatedRig(t, nil)
+	r.up.SetHandler(upstream.InTurn(upstream.Script{upstream.Text(first), upstream.Reset()}, rest))
+	if _, body, err := r.post(streamPath, ask("go")); err != nil || !strings.Contains(body, "STOP") {
+		t.Fatalf("%q, %v", body, err)
+	}
+	all := r.series()
+	for series, want := range map[string]string{
+		`gemini_proxy_healed_total{group="default"}`: "1",
+		`gemini_proxy_stream_events_total`:           "2",
+		`gemini_proxy_seam_gap_seconds_count`:        "1",
+	} {
+		if all[series] != want {
+			t.Errorf("%s is %q, want %s", series, all[series], want)
+		}
+	}
+	if n := r.server.Healed(); n != 1 {
+		t.Errorf("%d healed", n)
+	}
+}
+
+// TestDownloadIsCountedByItsEnd is the same for a body of a known size, which
+// ends without anything behind it.
+func TestDownloadIsCountedByItsEnd(t *testing.T) {
+	t.Parallel()
+	r := newGatedRig(t, func(c *proxy.Config) { c.MaxStreams, c.MaxQueue = 1, 0 })
+	body := strings.Repeat("0123456789abcdef", 64<<10)
+	r.up.SetHandler(upstream.Always(upstream.Script{upstream.Status(200, nil, body)}))
+	for range 5 {
+		w := r.wire()
+		w.send("GET /v1beta/files/x:download?alt=media HTTP/1.1\r\nHost: a\r\n\r\n")
+		if resp, got, err := w.reply("GET"); err != nil || resp.StatusCode != 200 || got != body {
+			t.Fatalf("%v, %d bytes, %v", resp, len(got), err)
+		}
+	}
+}
