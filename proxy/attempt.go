@@ -22,9 +22,9 @@ type attempt struct {
 	link  link
 	head  fasthttp.ResponseHeader
 	body  upstreamBody
-	sent  time.Time
-	open  bool    // link is on loan
-	mem   *buffer // what is sent, then what came with the head; nil while there is neither
+	sent  time.Time // when the request was sent; until then when it was to be
+	open  bool      // link is on loan
+	mem   *buffer   // what is sent, then what came with the head; nil while there is neither
 }
 
 // start sends the head and body of the plan and reads the response head. again
@@ -32,7 +32,7 @@ type attempt struct {
 // turns out to have been closed by the peer before any byte of a response: the
 // peer has then not served it.
 func (a *attempt) start(e *exchange, again bool) error {
-	a.e = e
+	a.e, a.sent = e, time.Now()
 	for fresh := false; ; fresh = true {
 		err := a.connect(fresh)
 		if err == nil {

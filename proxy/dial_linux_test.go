@@ -71,8 +71,13 @@ func TestDialAddressFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	addr := c.LocalAddr().String() // where nobody else can listen
 	_, err = new(dialer).dialTCP(addr, time.Now().Add(time.Minute))
 	if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), addr) {
 		t.Errorf("%v", err)

@@ -169,4 +169,21 @@ func (r *rig) raw(request string) string {
 	}
 }
 
+// refusing returns an address at which nobody listens, and nobody will: it is this
+// end of a connection to somewhere else.
+func refusing(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.LocalAddr().String()
+}
+
 func reader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -139,15 +138,14 @@ func TestServerTimeoutOfTheClientCounts(t *testing.T) {
 
 func TestUpstreamThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	s := newStage(t, func(cfg *proxy.Config) { cfg.UpstreamURLBase = "http://" + l.Addr().String() })
+	dead := refusing(t)
+	s := newStage(t, func(cfg *proxy.Config) { cfg.UpstreamURLBase = "http://" + dead })
 	s.own(s.ask(streamPath, s.body, "x-goog-api-key", "SECRET"), 502, "could not be connected")
 	if n := s.logged(1, "attempts"); n != 6. {
 		t.Errorf("%v attempts, want 6", n)
+	}
+	if log := s.log.String(); strings.Contains(log, `"duration_ms":9223372`) {
+		t.Error("attempts that never were sent last for ever")
 	}
 }
 

@@ -212,11 +212,6 @@ func TestClientLeavesSilence(t *testing.T) {
 
 // TestUnreachable names the group, but neither the URL nor the key.
 func TestUnreachable(t *testing.T) {
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead.Close()
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +241,7 @@ func TestUnreachable(t *testing.T) {
 		}
 		r.stop()
 	}
-	f("http://"+dead.Addr().String(), 502)
+	f("http://"+refusing(t), 502)
 	f("https://"+mute.Addr().String(), 504)
 	f("http://host.invalid", 502)
 }

@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,12 +50,8 @@ func TestExportSendsTheHeaders(t *testing.T) {
 // A collector that is not there costs a line of the log and nothing else.
 func TestCollectorIsGone(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	s := newStage(t, func(cfg *proxy.Config) { cfg.Trace.Endpoint = "http://" + l.Addr().String() })
+	dead := refusing(t)
+	s := newStage(t, func(cfg *proxy.Config) { cfg.Trace.Endpoint = "http://" + dead })
 	for range 20 {
 		if a := s.play(nil, whole); a.status != 200 || a.err != nil {
 			t.Fatalf("%+v", a)
