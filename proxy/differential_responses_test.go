@@ -112,6 +112,9 @@ func forClients(h http.Header) http.Header {
 		"Transfer-Encoding", "Upgrade", "Content-Length", "Date"} {
 		delete(h, name)
 	}
+	for i := 0; i < len(ofOrigin); i += 2 {
+		delete(h, textproto.CanonicalMIMEHeaderKey(ofOrigin[i]))
+	}
 	// What may stand but once is sent once.
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Server"} {
 		if v := h[name]; len(v) > 0 {

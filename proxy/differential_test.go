@@ -78,7 +78,7 @@ func parse(raw string) (message, error) {
 var ofTheHop = []string{
 	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding",
 	"Upgrade", "Http2-Settings", "Forwarded", "Via", "X-Real-Ip", "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Server",
-	"X-Forwarded-Proto", "X-Forwarded-Host", "Cookie", "Content-Length", "Expect", "X-Proxy-Group", "X-Proxy-Heal",
+	"X-Forwarded-Proto", "X-Forwarded-Host", "Alt-Used", "Cookie", "Content-Length", "Expect", "X-Proxy-Group", "X-Proxy-Heal",
 }
 
 // endToEnd returns what of a request's fields is for the upstream. Of those that

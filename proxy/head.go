@@ -120,7 +120,7 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 		h.forwardedProto = value
 	case "x-forwarded-host":
 		h.forwardedHost = value
-	case "forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-port", "x-forwarded-server", "cookie":
+	case "forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-port", "x-forwarded-server", "alt-used", "cookie":
 		// What the way to the proxy looked like is not the upstream's business.
 	case "content-length":
 		h.hasLength = true

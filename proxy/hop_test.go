@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func TestHopByHopRequest(t *testing.T) {
 	f("Connection: x-a\r\nConnection: x-b\r\nX-A: 1\r\nX-B: 1\r\n", json)
 	f("Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic eA==\r\nProxy-Authenticate: Basic\r\n", json)
 	f("TE: trailers\r\nTrailer: X-Sum\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n", json)
-	f("Cookie: a=b\r\nVia: 1.1 x\r\nForwarded: for=1.2.3.4\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: x\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 1.2.3.4\r\n", json)
+	f("Cookie: a=b\r\nVia: 1.1 x\r\nForwarded: for=1.2.3.4\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: x\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 1.2.3.4\r\nAlt-Used: front\r\n", json)
 	f("x-goog-api-key: K\r\nConnection: x-goog-api-key, host, content-length\r\n", json, "x-goog-api-key: K")
 	f("Connection: Content-Type\r\n")
 	f("Authorization: Bearer default:K\r\nConnection: authorization\r\n", json, "Authorization: Bearer K")
@@ -138,9 +139,67 @@ func TestHopByHopResponse(t *testing.T) {
 	f([]string{"Connection", "X-A, close", "X-A", "1", "X-B", "2"}, "X-B: 2")
 	f([]string{"Connection", "x-a", "Connection", "x-b", "X-A", "1", "X-B", "2", "X-C", "3"}, "X-C: 3")
 	f([]string{"Keep-Alive", "timeout=5", "Proxy-Connection", "x", "Proxy-Authenticate", "Basic", "Upgrade", "h3", "TE", "x", "Trailer", "X-T"})
-	f([]string{"Alt-Svc", `h3=":443"; ma=2592000`, "X-Empty", ""}, `Alt-Svc: h3=":443"; ma=2592000`, "X-Empty: ")
+	f([]string{"X-Empty", ""}, "X-Empty: ")
+	f([]string{"Server-Timing", "gfet4t7; dur=1", "X-Frame-Options", "SAMEORIGIN", "X-Content-Type-Options", "nosniff", "Alt-Svc-X", "1"},
+		"Server-Timing: gfet4t7; dur=1", "X-Frame-Options: SAMEORIGIN", "X-Content-Type-Options: nosniff", "Alt-Svc-X: 1")
 	f([]string{"Location", "https://evil/", "Retry-After", "7"}, "Location: https://evil/", "Retry-After: 7")
 	f([]string{"Access-Control-Allow-Origin", "https://x", "Access-Control-Expose-Headers", "a"})
+}
+
+// ofOrigin are fields by which the upstream says something of its own origin.
+var ofOrigin = []string{
+	"Alt-Svc", `h3=":443"; ma=2592000,h3-29=":443"; ma=2592000`, "alt-svc", "clear",
+	"Strict-Transport-Security", "max-age=31536000; includeSubDomains; preload",
+	"Public-Key-Pins", `pin-sha256="x"; max-age=1`, "Public-Key-Pins-Report-Only", `pin-sha256="x"`, "Expect-CT", "max-age=1, enforce",
+	"NEL", `{"report_to":"x","max_age":1}`, "Report-To", `{"group":"x"}`, "Reporting-Endpoints", `x="https://x"`,
+	"Accept-CH", "Sec-CH-UA-Model", "Critical-CH", "Sec-CH-UA-Model", "Clear-Site-Data", `"*"`,
+}
+
+// TestOriginsOwnFields checks that what the upstream says of its own origin
+// reaches no client, which would take it for the proxy's, on any surface.
+func TestOriginsOwnFields(t *testing.T) {
+	r := newRig(t, plain, nil)
+	fields := append([]string{"X-A", "1", "Content-Type", "text/event-stream"}, ofOrigin...)
+	wants := func(what string, raw []byte) {
+		t.Helper()
+		if countLines(raw, "X-A") != 1 {
+			t.Errorf("%s: not the upstream's head: %s", what, raw)
+		}
+		for i := 0; i < len(ofOrigin); i += 2 {
+			if countLines(raw, ofOrigin[i]) > 0 {
+				t.Errorf("%s: the client got %s", what, ofOrigin[i])
+			}
+		}
+	}
+	f := func(target, body string, code int, steps ...upstream.Step) {
+		t.Helper()
+		r.up.SetHandler(upstream.Always(append(upstream.Script{upstream.Head(code, upstream.Chunked, fields...)}, steps...)))
+		w := r.wire()
+		w.t = t
+		w.send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", target, len(body), body))
+		wants(target, readHead(t, w))
+	}
+	f("/v1/relayed", "{}", 200, upstream.Send("x"))
+	f("/v1/relayed", "{}", 404, upstream.Send("x"))
+	f(streamPath, ask("x"), 200, upstream.TextFinish("x", "STOP"))
+	f(streamPath, ask("x"), 400, upstream.Send("{}"))
+	f("/v1beta/models/m:generateContent", ask("x"), 200, upstream.TextFinish("x", "STOP"))
+	f("/v1beta/models/m:generateContent", ask("x"), 400, upstream.Send("{}"))
+	f(interPath, interBody, 200, upstream.Send(interWhole))
+
+	tunnels, far := newTunnels(t, nil)
+	w := tunnels.wire()
+	w.send(handshake(livePath))
+	c := far.next()
+	var said strings.Builder
+	for i := 0; i < len(fields); i += 2 {
+		fmt.Fprintf(&said, "%s: %s\r\n", fields[i], fields[i+1])
+	}
+	io.WriteString(c, strings.Replace(agreed, "\r\n\r\n", "\r\n"+said.String()+"\r\n", 1))
+	wants("tunnel", readHead(t, w))
+	w.Close()
+	wantEnd(t, c.r, "")
+	c.Close()
 }
 
 // readHead reads a response head as it stands on the wire.

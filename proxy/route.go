@@ -197,8 +197,8 @@ func (e *exchange) serverTimeout() time.Duration {
 	return time.Duration(s * float64(time.Second))
 }
 
-// copyResponseHead gives the client the upstream's status and end-to-end
-// fields. Framing is left to fasthttp.
+// copyResponseHead gives the client the upstream's status and its fields, but
+// for those that stay behind. Framing is left to fasthttp.
 func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.ResponseHeader) {
 	dst.SetStatusCode(src.StatusCode())
 	if m := src.StatusMessage(); len(m) > 0 {
@@ -209,7 +209,7 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 	for name, value := range src.All() {
 		var buf [32]byte
 		lowered := lower(buf[:0], name)
-		if isHop(lowered) {
+		if staysBehind(lowered) {
 			continue
 		}
 		switch string(lowered) {
@@ -222,6 +222,27 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 			dst.Header.AddBytesKV(name, value)
 		}
 	}
+}
+
+// staysBehind tells whether a response field, its name in lower case, is not for
+// the client.
+func staysBehind(name []byte) bool { return isHop(name) || isOrigins(name) }
+
+// isOrigins tells whether a response field, its name in lower case, has the
+// client keep something for the origin that it comes from: other ways to it, the
+// rules for connections to it, where its failures are reported, what it wants to
+// be told, what it had stored. What the upstream says so of its own origin would
+// be kept for the proxy's (RFC 7838 3, RFC 6797 8.1, RFC 7469 2.3, RFC 9163 2.3,
+// RFC 8942 3.1; Network Error Logging, Reporting API, Clear Site Data of the W3C).
+func isOrigins(name []byte) bool {
+	switch string(name) {
+	case "alt-svc", "strict-transport-security",
+		"public-key-pins", "public-key-pins-report-only", "expect-ct",
+		"nel", "report-to", "reporting-endpoints",
+		"accept-ch", "critical-ch", "clear-site-data":
+		return true
+	}
+	return false
 }
 
 // isHop tells whether a response field, its name in lower case, is for one hop

@@ -164,7 +164,7 @@ func appendSwitch(dst []byte, h *fasthttp.ResponseHeader) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+webSocket+"\r\n"...)
 	for name, value := range h.All() {
 		var buf [32]byte
-		if !isHop(lower(buf[:0], name)) && !bytes.ContainsAny(value, "\r\n") {
+		if !staysBehind(lower(buf[:0], name)) && !bytes.ContainsAny(value, "\r\n") {
 			dst = appendField(dst, name, value)
 		}
 	}
