@@ -31,7 +31,7 @@ func (h *healer) copyStreamHead(resp *fasthttp.Response, head *fasthttp.Response
 // it to find that out.
 func (h *healer) passOn(ctx *fasthttp.RequestCtx) {
 	a := h.attempt
-	r := &relayed{e: h.e, a: a, done: h.finish, judged: true, ahead: h.in.bytes()}
+	r := &relayed{e: h.e, a: a, owner: h, judged: true, ahead: h.in.bytes()}
 	if a.body.waitUntil != nil {
 		a.body.waitUntil = nil
 		if isDecoder(h.src) {

@@ -66,6 +66,18 @@ func (b *upstreamBody) size() int64 {
 	return -1
 }
 
+// begins tells whether some of the body, or its end, has come with the head, or why
+// none of it will ever come. It reads nothing.
+func (b *upstreamBody) begins() (bool, error) {
+	if b.broken != nil {
+		return false, b.broken
+	}
+	if b.framing == framedByChunks {
+		return b.chunks.begins(b.early)
+	}
+	return len(b.early) > 0, nil
+}
+
 // takeEarly returns the body of which all came with its head, and is at its end.
 func (b *upstreamBody) takeEarly() []byte {
 	p := b.early

@@ -63,6 +63,20 @@ func (d *dechunker) decode(b []byte) (n, rest int, err error) {
 	return n, 0, nil
 }
 
+// begins tells whether there is data in b, or the end of the body, and errChunking
+// where neither can come any more. It leaves b and the decoder as they are.
+func (d dechunker) begins(b []byte) (bool, error) {
+	for _, c := range b {
+		if d.state == chunkData || d.state == chunkFinished {
+			return true, nil
+		}
+		if err := d.step(c); err != nil {
+			return false, err
+		}
+	}
+	return d.state == chunkFinished, nil
+}
+
 // between is a fast path for what stands between the data of two chunks, when
 // it is all there and as nearly everybody writes it: CR LF, the digits, CR LF.
 // It returns the length of what it took, zero when it left all to step.

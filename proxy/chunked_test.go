@@ -38,6 +38,34 @@ func everySplit(s string, f func(cuts ...int)) {
 	f(bytewise...)
 }
 
+// TestDechunkBegins: whatever comes, begins says what decode would, and changes
+// nothing.
+func TestDechunkBegins(t *testing.T) {
+	for _, in := range []string{"", "3", "3;a", "3\r\n", "3\r\na", "3\r\nabc\nx", "0\r\n", "0\r\nX: y\r\n", "0\r\n\r\n", "0\r\n\r\nx", "\r\n", "3\nabc", "3;a\rb", "x", "3x", "0\r\nX: y\n", "0\r\n\n", "0\r\n\rx"} {
+		everySplit(in, func(cuts ...int) {
+			var d dechunker
+			from := 0
+			for _, to := range append(cuts, len(in)) {
+				b, before := []byte(in[from:to]), d
+				some, err := d.begins(b)
+				if string(b) != in[from:to] || d != before {
+					t.Errorf("%q at %v: changed", in, cuts)
+				}
+				n, _, want := d.decode(b)
+				if n > 0 {
+					want = nil // it comes behind the data
+				}
+				if some != (n > 0 || d.finished()) || !errors.Is(err, want) {
+					t.Errorf("%q at %v: %v, %v, want %v, %v", in, cuts, some, err, d.finished(), want)
+				}
+				if from = to; some || err != nil {
+					return
+				}
+			}
+		})
+	}
+}
+
 func TestDechunk(t *testing.T) {
 	// whole: the data, with rest bytes behind the end of the body.
 	whole := func(in, data string, rest int) {

@@ -56,7 +56,7 @@ func upstreamFailure(group string, err error) *refusal {
 		what = "could not be connected"
 	case errors.Is(err, errIncomplete):
 		what = "did not complete the answer"
-	case errors.Is(err, errBadResponse):
+	case errors.Is(err, errBadResponse), errors.Is(err, errChunking):
 		what = "sent a response that cannot be read"
 	}
 	return refuse(status, fmt.Sprintf("the upstream of group %q %s", group, what))

@@ -188,7 +188,7 @@ func newHealer(e *exchange, buf *buffer) *healer {
 // be healed.
 func (h *healer) pass(ctx *fasthttp.RequestCtx) {
 	h.e.record.kind = kindRelay
-	r := &relayed{e: h.e, a: h.attempt, done: h.finish}
+	r := &relayed{e: h.e, a: h.attempt, owner: h}
 	h.e.deadline = h.e.started.Add(noDeadline)
 	if r := h.e.aim(); r != nil {
 		h.e.refuse(ctx, r)

@@ -121,7 +121,7 @@ func (r *resumer) pass(ctx *fasthttp.RequestCtx) {
 		r.release()
 		return
 	}
-	answer := &relayed{e: e, a: r.attempt, done: r.finish}
+	answer := &relayed{e: e, a: r.attempt, owner: r}
 	r.attempt.plan, r.attempt.until = plan{}, time.Now().Add(e.cfg.FirstEventTimeout)
 	if no, err := answer.ask(r.body.B, false); no != nil {
 		e.refuse(ctx, no)
@@ -142,7 +142,7 @@ func (r *resumer) open(ctx *fasthttp.RequestCtx) {
 	case r.pending():
 		r.commit(ctx)
 	case r.phase == phasePass:
-		answer := &relayed{e: r.e, a: r.attempt, done: r.finish, judged: true}
+		answer := &relayed{e: r.e, a: r.attempt, owner: r, judged: true}
 		answer.respond(ctx)
 	case r.phase == phaseGone:
 		r.e.abandon(ctx)

@@ -164,7 +164,7 @@ type relayed struct {
 	upload *upload
 	src    io.Reader // the body where it is not the attempt's as it is, nil
 	ahead  []byte    // of the body, read already
-	done   func()    // called once at the end, in place of e.finish when set
+	owner  owner     // ends the exchange and owns the attempt, nil: r does
 	err    error
 	direct bool          // the head is on the wire, frames go to the connection
 	over   bool          // see ended
@@ -176,6 +176,12 @@ type relayed struct {
 	shadow *shadow
 	judged bool // the verdict on the attempt is recorded
 	pooled bool
+}
+
+// owner is whose attempt a relayed response is, when it is not its own.
+type owner interface {
+	finish()  // called once at the end of a response that went out
+	release() // called once where none did; the exchange goes on
 }
 
 var relays = sync.Pool{New: func() any { return &relayed{a: &attempt{}, pooled: true} }}
@@ -207,6 +213,11 @@ func (r *relayed) releaseOnPanic(resp *fasthttp.Response) {
 func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	defer r.releaseOnPanic(&ctx.Response)
 	e, resp := r.e, &ctx.Response
+	begun, err := r.begins()
+	if err != nil {
+		r.fail(ctx, err)
+		return
+	}
 	if r.a.head.StatusCode() < 400 {
 		e.answered()
 	}
@@ -233,8 +244,7 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	}
 	resp.SetBodyStream(r, size)
 	// What has come already goes out in one segment with the head.
-	there := len(r.ahead) + len(r.a.body.early)
-	resp.ImmediateHeaderFlush = size > there || size < 0 && there == 0
+	resp.ImmediateHeaderFlush = size > len(r.ahead)+len(r.a.body.early) || size < 0 && !begun
 	r.direct = resp.ImmediateHeaderFlush
 	if r.direct || size < 0 {
 		e.watch()
@@ -243,6 +253,30 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	e.client.allowWrite(now)
 	if r.whole = r.src == nil && r.shadow == nil && len(r.ahead) == 0 && size == len(r.a.body.early); r.whole {
 		e.ended = now
+	}
+}
+
+// begins tells whether there is something of the body for the client already, or
+// why there will be nothing.
+func (r *relayed) begins() (bool, error) {
+	switch {
+	case len(r.ahead) > 0:
+		return true, nil
+	case r.src != nil:
+		return false, nil
+	}
+	return r.a.body.begins()
+}
+
+// fail answers in place of a response whose body cannot be read from the start:
+// the client has had nothing of it yet.
+func (r *relayed) fail(ctx *fasthttp.RequestCtx, err error) {
+	e, owner := r.e, r.owner
+	r.release()
+	r.recycle()
+	e.relayFailed(ctx, err)
+	if owner != nil {
+		owner.release()
 	}
 }
 
@@ -320,11 +354,11 @@ func (r *relayed) read(p []byte) (n int, err error) {
 
 // Close is called by fasthttp when the response is over, however it ended.
 func (r *relayed) Close() error {
-	e, done := r.e, r.done
-	if done == nil {
+	e := r.e
+	if r.owner == nil {
 		defer e.finish()
 	} else {
-		defer done()
+		defer r.owner.finish()
 	}
 	defer e.s.recovered("close", nil)
 	if r.err != nil {

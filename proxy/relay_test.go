@@ -120,6 +120,35 @@ func TestRelayBody(t *testing.T) {
 	f("chunked with trailer", "abc", true, chunked, upstream.Wire("3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), upstream.Cut())
 }
 
+// TestRelayFirstChunk: a response of which nothing can be read but its head is
+// none, on any surface that relays it. The head leaves at once where something may
+// still come.
+func TestRelayFirstChunk(t *testing.T) {
+	r := newRig(t, nil, nil)
+	head := func(code int) string {
+		return fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", code)
+	}
+	for _, bad := range []string{"zz\r\n\r\n", "\r\n", "-1\r\nx", "5\nhello\r\n0\r\n\r\n", "0\r\nX: y\n\r\n", "5;a\rb\r\nhello", strings.Repeat("0", 100) + "1\r\nx", "5;" + strings.Repeat("x", 8000)} {
+		r.up.SetHandler(func(q *upstream.Request) upstream.Script {
+			return upstream.Script{upstream.Wire(head(map[bool]int{true: 200, false: 400}[strings.HasPrefix(q.Target, "/v1/")]) + bad)}
+		})
+		for _, target := range []string{"/v1/x", streamPath, "/v1beta/models/m:generateContent", "/v1beta/openai/chat/completions", interPath} {
+			resp, got, err := r.post(target, `{"contents":[{"parts":[{"text":"x"}]}],"messages":[{"role":"user","content":"x"}],"stream":true}`)
+			if err != nil || resp.StatusCode != 502 || !strings.Contains(got, `"status": "UNAVAILABLE"`) || !strings.Contains(got, "cannot be read") {
+				t.Errorf("%.20q, %s: %v, %q, %v", bad, target, resp, got, err)
+			}
+		}
+	}
+	r.idle()
+	for begun, want := range map[string]string{"5": "", "5;a=b": "", "5\r\n": "", "5\r\nhe": "he", "5\r\nhellozz": "hello"} {
+		r.up.SetHandler(upstream.Always(upstream.Script{upstream.Wire(head(200) + begun), upstream.Cut()}))
+		resp, got, err := r.post("/v1/x", "{}")
+		if resp == nil || resp.StatusCode != 200 || got != want || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%q: %v, %q, %v", begun, resp, got, err)
+		}
+	}
+}
+
 // TestRelayKeepsCoding passes a coded body on untouched.
 func TestRelayKeepsCoding(t *testing.T) {
 	r := newRig(t, upstream.Always(upstream.Script{upstream.Gzip(), upstream.Head(200, upstream.Chunked), upstream.Send("hello hello hello")}), nil)
