@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/big"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +45,8 @@ func (f tlsFiles) read() (c tlsContents, err error) {
 		if one.path == "" {
 			continue
 		}
-		if *one.to, err = os.ReadFile(one.path); err != nil {
-			return c, fmt.Errorf("%s: %s: cannot be read: %w", one.setting, one.path, bare(err))
+		if *one.to, err = readFile(one.path, maxKeyFile); err != nil {
+			return c, fmt.Errorf("%s: %s: cannot be read: %w", one.setting, one.path, err)
 		}
 	}
 	return c, nil

@@ -4,9 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -276,25 +273,12 @@ func (l *loader) checkTogether() {
 
 // readConfigFile reads a file that is not too large to be a configuration.
 func readConfigFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		var data []byte
-		data, err = io.ReadAll(io.LimitReader(f, maxConfigFile+1))
-		switch {
-		case err != nil:
-		case len(data) > maxConfigFile:
-			err = fmt.Errorf("larger than %d bytes", maxConfigFile)
-		case !utf8.Valid(data):
-			err = errors.New("not valid UTF-8")
-		default:
-			return data, nil
-		}
+	data, err := readFile(path, maxConfigFile)
+	if err == nil && !utf8.Valid(data) {
+		err = errors.New("not valid UTF-8")
 	}
-	// The path is named by the caller, once and in its own way.
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		err = pathError.Err
+	if err == nil {
+		return data, nil
 	}
 	return nil, fmt.Errorf("cannot be read: %w", err)
 }

@@ -3,9 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -97,18 +94,9 @@ func (l *loader) watch(source string) {
 }
 
 func readSecretFile(path string) (string, error) {
-	f, err := os.Open(path)
+	data, err := readFile(path, maxKeyFile)
 	if err != nil {
-		var pathError *fs.PathError
-		if errors.As(err, &pathError) {
-			err = pathError.Err
-		}
 		return "", fmt.Errorf("cannot be read: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil || len(data) > maxKeyFile {
-		return "", fmt.Errorf("cannot be read, or is larger than %d bytes", maxKeyFile)
 	}
 	return string(data), nil
 }

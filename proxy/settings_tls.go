@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"os"
 	"strings"
 )
 
@@ -22,6 +23,7 @@ func fileCodec(field func(*Config) *string) codec {
 // checkTLS checks that the files of TLS belong together and can be used.
 func (l *loader) checkTLS() {
 	c := &l.config
+	l.checkRoots()
 	if l.bad["TLS_CERT_FILE"] || l.bad["TLS_KEY_FILE"] || l.bad["TLS_CLIENT_CA_FILE"] {
 		return
 	}
@@ -35,5 +37,19 @@ func (l *loader) checkTLS() {
 		if _, err := f.load(); err != nil {
 			l.errs = append(l.errs, err)
 		}
+	}
+}
+
+// checkRoots looks at the file from which package x509 takes the authorities of
+// upstreams in place of the system's: a named pipe would hold the first handshake.
+// Anything else is the package's to deal with; some name /dev/null, to trust nobody.
+func (l *loader) checkRoots() {
+	path := os.Getenv("SSL_CERT_FILE") // as the package does
+	st, err := os.Stat(path)
+	if path == "" || err != nil || st.Mode()&os.ModeNamedPipe == 0 {
+		return
+	}
+	if err := isRegular(path, st.Mode()); err != nil {
+		l.fail("SSL_CERT_FILE", "%s: cannot be read: %w", path, err)
 	}
 }
