@@ -39,6 +39,12 @@ import (
 // handoverEnv names the descriptors of the pipes, "ready,go,keys".
 const handoverEnv = "HANDOVER_FDS"
 
+// madeEnv says which of the sockets the processes of the handovers have made: their
+// places among those that are handed over, joined by commas. The last process
+// removes their files. An older version passes it on with the rest of its
+// environment, and the sockets in the same order.
+const madeEnv = "HANDOVER_MADE"
+
 // handoverTimeout is how long a new process may take to be ready.
 const handoverTimeout = time.Minute
 
@@ -67,10 +73,11 @@ func findSelf() string {
 
 // successor is a new process that is to take over.
 type successor struct {
-	cmd   *exec.Cmd
-	pidfd int // on Linux
-	ready *os.File
-	goOn  *os.File
+	cmd    *exec.Cmd
+	pidfd  int           // on Linux
+	waited chan struct{} // on Linux: closed when cmd was waited for, or cannot be
+	ready  *os.File
+	goOn   *os.File
 }
 
 // startSuccessor starts the program's file with the same arguments and with
@@ -109,7 +116,8 @@ func startSuccessor(s *sockets, keys []byte) (*successor, error) {
 	n.cmd.ExtraFiles = files
 	n.cmd.Env = append(ownEnv(),
 		"LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"),
-		fmt.Sprintf("%s=%d,%d,%d", handoverEnv, firstExtra+len(names), firstExtra+len(names)+1, firstExtra+len(names)+2))
+		fmt.Sprintf("%s=%d,%d,%d", handoverEnv, firstExtra+len(names), firstExtra+len(names)+1, firstExtra+len(names)+2),
+		madeEnv+"="+s.madeOnes())
 	if err := n.start(); err != nil {
 		n.close()
 		return nil, err
@@ -135,7 +143,7 @@ func filled(b []byte) (*os.File, error) {
 func ownEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains([]string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", handoverEnv}, name)
+		return slices.Contains([]string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", handoverEnv, madeEnv}, name)
 	})
 }
 
@@ -196,6 +204,7 @@ type predecessor struct {
 	from  *bufio.Reader
 	gone  chan struct{} // closed when it has ended
 	keys  []byte        // of TLS sessions
+	made  string        // see madeEnv
 
 	// What it had healed on its last day, as it said when it handed over.
 	day    string
@@ -235,6 +244,7 @@ func findPredecessor() (*predecessor, error) {
 		from:  bufio.NewReader(os.NewFile(uintptr(fds[1]), "go")),
 		gone:  make(chan struct{}),
 		keys:  keys,
+		made:  os.Getenv(madeEnv),
 	}, nil
 }
 

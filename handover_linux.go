@@ -21,13 +21,24 @@ func (n *successor) start() error {
 	if err := n.cmd.Start(); err != nil {
 		return err
 	}
-	// It fails for a child of another, and reaps one of this process.
-	go n.cmd.Wait()
+	n.waited = make(chan struct{})
+	go func() {
+		// It fails for a child of another, and reaps one of this process.
+		n.cmd.Wait()
+		close(n.waited)
+	}()
 	return nil
 }
 
-// awaitExit returns when the process has ended. It is called once.
+// awaitExit returns when the process has ended. It is called once, and gives back
+// what this process had of that one.
 func (n *successor) awaitExit() error {
+	defer func() {
+		// Package os has a descriptor of its own, which it keeps after a Wait that
+		// failed.
+		<-n.waited
+		n.cmd.Process.Release()
+	}()
 	if n.pidfd < 0 {
 		return errors.New("the kernel has no descriptors of processes (Linux 5.3)")
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -18,6 +20,7 @@ import (
 type sockets struct {
 	public []net.Listener
 	admin  []net.Listener // none: there is to be no admin listener
+	made   []net.Listener // those that this process, or one before it, has opened
 }
 
 // The names by which inherited sockets are told apart (FileDescriptorName= in
@@ -52,8 +55,9 @@ func isUsual(name string) bool {
 }
 
 // openSockets returns the sockets that were handed over (sd_listen_fds(3)) and
-// opens those of the settings for what was not.
-func openSockets(cfg *proxy.Config, log *slog.Logger) (s *sockets, err error) {
+// opens those of the settings for what was not. made are the places of those
+// handed over that a process before this one has opened.
+func openSockets(cfg *proxy.Config, made string, log *slog.Logger) (s *sockets, err error) {
 	s = &sockets{}
 	defer func() {
 		if err != nil {
@@ -61,8 +65,9 @@ func openSockets(cfg *proxy.Config, log *slog.Logger) (s *sockets, err error) {
 		}
 	}()
 	var errs []error
-	for _, f := range activation.Files(true) {
-		errs = append(errs, s.inherit(f, log))
+	places := strings.Split(made, ",")
+	for i, f := range activation.Files(true) {
+		errs = append(errs, s.inherit(f, slices.Contains(places, strconv.Itoa(i)), log))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return s, err
@@ -72,24 +77,27 @@ func openSockets(cfg *proxy.Config, log *slog.Logger) (s *sockets, err error) {
 		if err != nil {
 			return s, fmt.Errorf("LISTEN_ADDR: %w", err)
 		}
-		s.public = append(s.public, l)
+		s.public, s.made = append(s.public, l), append(s.made, l)
 	}
 	if len(s.admin) == 0 && cfg.AdminAddr != "" {
 		l, err := listen(cfg.AdminAddr)
 		if err != nil {
 			return s, fmt.Errorf("ADMIN_ADDR: %w", err)
 		}
-		s.admin = append(s.admin, l)
+		s.admin, s.made = append(s.admin, l), append(s.made, l)
 	}
 	return s, nil
 }
 
-// inherit takes over an inherited socket.
-func (s *sockets) inherit(f *os.File, log *slog.Logger) error {
+// inherit takes over an inherited socket. made: a process before this one opened it.
+func (s *sockets) inherit(f *os.File, made bool, log *slog.Logger) error {
 	defer f.Close()
 	l, err := net.FileListener(f)
 	if err != nil {
 		return fmt.Errorf("inherited socket %q: %w", f.Name(), err)
+	}
+	if made {
+		s.made = append(s.made, l)
 	}
 	name := f.Name()
 	if isAdmin(name) {
@@ -156,12 +164,30 @@ func duplicate(l net.Listener) (*os.File, error) {
 	return os.NewFile(uintptr(fd), l.Addr().String()), nil
 }
 
+// madeOnes returns the places of those that were made among those of files, for
+// another process.
+func (s *sockets) madeOnes() string {
+	var places []string
+	for i, l := range slices.Concat(s.public, s.admin) {
+		if slices.Contains(s.made, l) {
+			places = append(places, strconv.Itoa(i))
+		}
+	}
+	return strings.Join(places, ",")
+}
+
 // leave keeps the paths of Unix sockets when the listeners are closed: another
 // process goes on serving them.
-func (s *sockets) leave() {
-	for _, l := range append(s.public, s.admin...) {
+func (s *sockets) leave() { s.unlinkOnClose(false) }
+
+// own has the paths of the Unix sockets that were made go with their listeners,
+// once this process is the only one to serve them.
+func (s *sockets) own() { s.unlinkOnClose(true) }
+
+func (s *sockets) unlinkOnClose(yes bool) {
+	for _, l := range s.made {
 		if l, ok := l.(*net.UnixListener); ok {
-			l.SetUnlinkOnClose(false)
+			l.SetUnlinkOnClose(yes)
 		}
 	}
 }

@@ -205,6 +205,20 @@ func TestBrokenBinary(t *testing.T) {
 	cmd := u.start(path, "")
 	u.told("READY=1")
 	n := 0
+	of := "/proc/" + strconv.Itoa(cmd.Process.Pid) + "/fd"
+	processes := func() (n int) {
+		t.Helper()
+		entries, err := os.ReadDir(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if to, _ := os.Readlink(filepath.Join(of, e.Name())); strings.Contains(to, "pidfd") {
+				n++
+			}
+		}
+		return n
+	}
 	fails := func(put func(string) error, says string) {
 		t.Helper()
 		install(put)
@@ -221,6 +235,9 @@ func TestBrokenBinary(t *testing.T) {
 		}
 		if status, _ := u.get(u.admin, "/readyz"); status != 200 {
 			t.Errorf("readyz: %d", status)
+		}
+		if left := processes(); left > 0 {
+			t.Errorf("after %d tries there are %d descriptors of processes", n, left)
 		}
 	}
 	fails(script("echo wrong >&2; exit 3"), "wrong")
@@ -244,17 +261,38 @@ func TestBrokenBinary(t *testing.T) {
 }
 
 // TestUpgradeOfOwnSockets hands over a Unix socket that the program opened
-// itself: its path stays.
+// itself: its path stays, also where a process that was to take over fails when it
+// has the socket already, and goes with the last process.
 func TestUpgradeOfOwnSockets(t *testing.T) {
 	dir := t.TempDir()
 	public, admin := filepath.Join(dir, "public"), filepath.Join(dir, "admin")
+	path := filepath.Join(dir, "proxy")
 	u := newUnit(t, storyOrEcho())
 	u.files, u.names = nil, nil
 	u.env = append(u.env, "LISTEN_ADDR=unix:"+public, "ADMIN_ADDR=unix:"+admin)
-	first := u.run()
+	if err := os.Symlink(os.Args[0], path); err != nil {
+		t.Fatal(err)
+	}
+	first := u.start(path, "")
+	u.told("READY=1")
 	c := crowdAt(t, public)
 	c.more(20)
 	pid := u.upgrade(u.upgrade(first.Process.Pid))
+	// It serves, and what it says of that is not heard.
+	install := func(put func() error) {
+		t.Helper()
+		os.Remove(path)
+		if err := put(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install(func() error {
+		return os.WriteFile(path, []byte("#!/bin/sh\neval \"exec ${HANDOVER_FDS%%,*}>/dev/null\"\nexec "+os.Args[0]+"\n"), 0o755)
+	})
+	syscall.Kill(pid, syscall.SIGUSR2)
+	u.says("did not start, this one goes on")
+	install(func() error { return os.Symlink(os.Args[0], path) })
+	pid = u.upgrade(pid)
 	c.more(100)
 	client := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", admin) }}}
 	if resp, err := client.Get("http://a/readyz"); err != nil || resp.StatusCode != 200 {
@@ -265,4 +303,9 @@ func TestUpgradeOfOwnSockets(t *testing.T) {
 	u.ends(first, 0)
 	syscall.Kill(pid, syscall.SIGTERM)
 	<-u.ended
+	for _, file := range []string{public, admin} {
+		if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", filepath.Base(file), err)
+		}
+	}
 }

@@ -29,6 +29,7 @@ type process struct {
 	stop, reload, upgrade chan os.Signal
 	failed                chan error
 	leads                 chan struct{} // closed when it speaks for the service, see announce
+	told                  chan struct{} // closed when the one before has said who does; nil: there is none
 	stopping              chan struct{} // closed when it begins to end
 }
 
@@ -63,7 +64,11 @@ func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
 		p.server.UseSessionKeys(p.before.keys)
 	}
 	p.server.SetSource(func() (proxy.Config, error) { return proxy.LoadConfig(file, lookupEnv) }, fileList(file)...)
-	if p.sockets, err = openSockets(&cfg, log); err != nil {
+	made := ""
+	if p.before != nil {
+		made = p.before.made
+	}
+	if p.sockets, err = openSockets(&cfg, made, log); err != nil {
 		return err
 	}
 	if err := p.begin(); err != nil {
@@ -142,10 +147,14 @@ func (p *process) announce(ctx context.Context) {
 		// process sees the end, and goes on.
 		p.before.hurry()
 	}
+	p.told = make(chan struct{})
 	go func() {
 		if !p.before.takeOver() {
+			close(p.told)
 			return
 		}
+		p.sockets.own()
+		close(p.told)
 		p.manager.goesOn(p.before.day, p.before.healed)
 		p.log.Info("took over", "pid", os.Getpid())
 		if err := writePID(p.pidFile); err != nil {
@@ -264,6 +273,11 @@ func (p *process) drain() {
 	go p.refuseUpgrades()
 	if p.before != nil {
 		p.before.hurry()
+		// Whose the sockets' files are. That process says so at once, if it can.
+		select {
+		case <-p.told:
+		case <-time.After(adminPatience):
+		}
 	}
 	go p.leaveOnSignal()
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
