@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -232,6 +233,39 @@ func TestChatHopsBecomeOneResponse(t *testing.T) {
 	if r.roles != 1 || r.thoughts != "<thought>hm" || r.ids[0] != "id-1 1 m-1" || *r.usage != (chatUsage{10, 7, 24}) {
 		t.Errorf("%+v, usage %+v in\n%s", r, r.usage, a.body)
 	}
+}
+
+// TestChatUsageBehindACut: a client that asked for usage behind the finish has what
+// is known of it, when the upstream breaks off between the two.
+func TestChatUsageBehindACut(t *testing.T) {
+	t.Parallel()
+	s := newChatStage(t, nil)
+	s.body = `{"stream_options":{"include_usage":true},` + strings.TrimPrefix(s.body, "{")
+	const used = `,"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}}`
+	said := strings.TrimSuffix(chunk(1, `"role":"assistant","content":"`+first+`"`, ""), "}") + used
+	end := chunk(1, "", `,"finish_reason":"stop"`)
+	own := `{"choices":[],"created":1,"id":"id-1","model":"m-1","object":"chat.completion.chunk"` + used
+	for _, cut := range []upstream.Step{upstream.Cut(), upstream.Reset()} {
+		for _, torn := range []string{"", `data: {"choices":[],"usage":{"prom`} {
+			a := s.chat(asChat(upstream.Send(lines(said, end)), upstream.Send(torn), cut))
+			r := s.chatHeals(first, "stop", "", a)
+			if last := r.chunks[len(r.chunks)-1]; mustCompact(last) != mustCompact(own) || *r.usage != (chatUsage{5, 7, 12}) {
+				t.Errorf("the last chunk is %s", last)
+			}
+			a = s.chat(asChat(upstream.Send(lines(chunk(1, `"content":"`+first+`"`, ""), end)), upstream.Send(torn), cut))
+			if r = s.chatHeals(first, "stop", "", a); r.usage != nil || len(r.chunks) != 2 {
+				t.Errorf("usage is made up: %q", r.chunks)
+			}
+		}
+	}
+}
+
+func mustCompact(s string) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, []byte(s)); err != nil {
+		return err.Error()
+	}
+	return b.String()
 }
 
 func TestChatFinalsAreForwarded(t *testing.T) {

@@ -13,12 +13,13 @@ type openAIState struct {
 	calls   openAICalls
 	done    bool // [DONE] was written, or is not to be
 	apart   bool // see UsageApart
+	counted bool // the client has had usage with the finish, or behind it
 	tagged  bool // the client has the tag that a thought begins with, and not that with which it ends
 }
 
 func (o *openAIState) reset() {
 	o.calls.reset()
-	o.created, o.role, o.done, o.apart, o.tagged = o.created[:0], false, false, false, false
+	*o = openAIState{created: o.created[:0], calls: o.calls}
 }
 
 // takeDone takes [DONE], or what follows it. It ends the answer only if its
@@ -47,6 +48,9 @@ func (s *Splice) noteOpenAI() {
 	case c.openAI.opens && !s.attempt.mute:
 		s.openAI.tagged = true
 	}
+	counts := c.Usage.known && s.Finished()
+	// What comes behind a finish may have another one.
+	s.openAI.counted = counts || s.openAI.counted && c.Kinds&Answer == 0 && c.Finish == nil
 	if c.openAI.calls.present() {
 		s.openAI.calls.take(c.openAI.calls.of(c.payload))
 		s.openCall = s.openAI.calls.open()
@@ -69,10 +73,26 @@ func (s *Splice) appendFinishOpenAI(dst []byte, reason string) []byte {
 		return s.form.append(dst, append(p, '}'))
 	}
 	if s.openAI.apart {
-		dst = s.form.append(dst, append(p, '}'))
-		p = s.appendIdentityOpenAI(append(p[:0], `{"choices":[]`...))
+		return s.appendUsageApart(s.form.append(dst, append(p, '}')))
 	}
 	p = s.tally.appendOpenAI(append(p, `,"usage":`...), &Chunk{}, u)
+	return s.form.append(dst, append(p, '}'))
+}
+
+// appendUsageApart appends the chunk with the usage of the whole answer, as far as
+// the attempts have named it, for a client that asked for one and has had none. It
+// is for an answer whose end was cut off behind its finish: what the upstream has
+// ended itself is left as it is. Where nothing was named there is no such chunk, as
+// is said of a stream that is interrupted
+// (https://platform.openai.com/docs/api-reference/chat/create#chat_create-stream_options).
+func (s *Splice) appendUsageApart(dst []byte) []byte {
+	o := &s.openAI
+	if !o.apart || o.counted || o.done || s.form.Framing != Lines || !s.tally.named(s.attempt.usage) {
+		return dst
+	}
+	o.counted = true
+	p := s.appendIdentityOpenAI([]byte(`{"choices":[]`))
+	p = s.tally.appendOpenAI(append(p, `,"usage":`...), &Chunk{}, s.attempt.usage)
 	return s.form.append(dst, append(p, '}'))
 }
 

@@ -207,6 +207,56 @@ func TestOpenAIFinishIsWhatTheModelWouldHaveSent(t *testing.T) {
 	f(true, "STOP", lines(stopped+common+"}", "[DONE]"), lines(with(tell("a"), names)))
 }
 
+// TestOpenAIUsageBehindACutEnd: what the attempts have said of usage comes behind
+// the finish, where the client asked for that and the upstream broke off before it.
+func TestOpenAIUsageBehindACutEnd(t *testing.T) {
+	f := func(apart bool, want string, streams ...string) {
+		t.Helper()
+		p := newOpenAIPlayer()
+		if apart {
+			p.s.UsageApart()
+		}
+		for _, s := range streams {
+			p.play(t, s)
+		}
+		out := p.s.AppendEnd(p.out)
+		if got := compact(t, out); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		mustLines(t, out)
+	}
+	const (
+		names = `"created":1,"id":"one","model":"m1"`
+		used  = `"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}`
+		more  = `"usage":{"prompt_tokens":6,"completion_tokens":2,"total_tokens":8}`
+		sum   = `"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}`
+		null  = `"usage":null`
+		tail  = `{"choices":[],` + names + `,"object":"chat.completion.chunk",` + used + `}`
+	)
+	said := with(with(tell("a"), names), used)
+	c := func(payloads ...string) string { return compact(t, []byte(lines(payloads...))) }
+	// Known from before the finish.
+	f(true, c(said, over("stop"), tail, "[DONE]"), lines(said, over("stop")))
+	f(true, c(said, with(over("stop"), null), tail, "[DONE]"), lines(said, with(over("stop"), null)))
+	f(true, c(said, over("content_filter: SPII"), tail, "[DONE]"), lines(said, over("content_filter: SPII")))
+	f(true, c(said, over("stop"), tail, "[DONE]"), lines(said, over("stop"))+"data: {\"choices\":[],\"usa")
+	f(false, c(said, over("stop"), "[DONE]"), lines(said, over("stop")))
+	// Said with the finish, or behind it.
+	f(true, c(said, with(over("stop"), used), "[DONE]"), lines(said, with(over("stop"), used)))
+	f(true, c(said, over("stop"), with(`{"choices":[]}`, used), "[DONE]"), lines(said, over("stop"), with(`{"choices":[]}`, used)))
+	f(true, c(tell("a"), over("stop"), with(`{"choices":[]}`, used), "[DONE]"), lines(tell("a"), over("stop"), with(`{"choices":[]}`, used), "[DONE]"))
+	// With a finish that was none.
+	f(true, c(with(tellEnd("a", "stop"), names+","+used), tell("b"), over("stop"), tail, "[DONE]"),
+		lines(with(tellEnd("a", "stop"), names+","+used), tell("b"), over("stop")))
+	// The upstream has ended the answer itself.
+	f(true, c(said, over("stop"), "[DONE]"), lines(said, over("stop"), "[DONE]"))
+	// Nothing is known.
+	f(true, c(tell("a"), over("stop"), "[DONE]"), lines(tell("a"), over("stop")))
+	// Of several attempts.
+	f(true, c(said, with(with(choice(`"content":"b"`, ""), names), sum), choice("", `,"finish_reason":"stop"`), `{"choices":[],`+names+`,"object":"chat.completion.chunk",`+sum+`}`, "[DONE]"),
+		lines(said), lines(with(with(tell("b"), names), more), over("stop")))
+}
+
 func TestOpenAIErrorHasNoDone(t *testing.T) {
 	p := newOpenAIPlayer()
 	p.play(t, lines(tell("a")))

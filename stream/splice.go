@@ -337,9 +337,9 @@ func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
 	a := &s.attempt
 	switch {
 	case a.policy:
-		return dst, Policy
+		return s.appendUsageApart(dst), Policy
 	case a.finished && !(half && a.sloppy):
-		return dst, Complete
+		return s.appendUsageApart(dst), Complete
 	case a.empty && !half:
 		return dst, Empty
 	}
