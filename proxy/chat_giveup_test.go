@@ -106,6 +106,20 @@ func TestChatCallIsNeverAskedForAgain(t *testing.T) {
 	f("", []string{"f", `{"a":`, "1}"}, "", pieces)
 }
 
+// TestChatThoughtEndsBeforeACall: of a thought that a cut left open the client gets
+// the tag that ends it, in front of the call that another attempt has.
+func TestChatThoughtEndsBeforeACall(t *testing.T) {
+	t.Parallel()
+	const thought = `"role":"assistant","content":"<thought>hm","extra_content":{"google":{"thought":true}}`
+	open := steps(upstream.Send(lines(chunk(1, thought, ""))), upstream.Cut())
+	call := asChat(upstream.Send(lines(chunk(2, thought, ""))), upstream.Call("f", `{"a": 1}`), upstream.Finish("STOP"))
+	s := newChatStage(t, nil)
+	r := s.chatHeals("</thought>", "stop", "|", s.chat(open, call))
+	if !slices.Equal(r.calls, []string{`f{"a": 1}`}) || r.thoughts != "<thought>hm" {
+		t.Errorf("calls %q, thoughts %q", r.calls, r.thoughts)
+	}
+}
+
 func TestChatEndsWithLengthWhenTheBudgetIsSpent(t *testing.T) {
 	t.Parallel()
 	s := newChatStage(t, nil)

@@ -7,6 +7,9 @@ import "bytes"
 // the whole answer, and of the delta stays what the client is to see.
 func (s *Splice) appendEditedOpenAI(dst []byte) []byte {
 	c := &s.chunk
+	if s.openAI.tagged && c.Kinds&Answer != 0 && c.Kinds&Text == 0 {
+		dst = s.appendThoughtEnd(dst)
+	}
 	var e editor
 	if s.rewrites() || c.openAI.role && s.openAI.role || s.openAI.tagged && c.Kinds&Text != 0 {
 		choices, left := s.appendChoices(nil, c.candidates.of(c.payload))
@@ -29,6 +32,15 @@ func (s *Splice) appendEditedOpenAI(dst []byte) []byte {
 	}
 	s.drafts.payload = e.append(s.drafts.payload[:0], c.payload)
 	return s.form.append(dst, s.drafts.payload)
+}
+
+// appendThoughtEnd appends a chunk that ends a thought in front of what is no text,
+// such as a tool call: to a client that goes by tags all of the content is a thought
+// otherwise. It is a chunk of its own, since some take content or calls from one.
+func (s *Splice) appendThoughtEnd(dst []byte) []byte {
+	p := append([]byte(nil), `{"choices":[{"delta":{"content":"`...)
+	p = append(append(p, thoughtEnd...), `"},"index":0}]`...)
+	return s.form.append(dst, append(s.appendIdentityOpenAI(p), '}'))
 }
 
 // appendChoices appends the choices array of a continuation. left tells

@@ -43,7 +43,7 @@ func (s *Splice) noteOpenAI() {
 	}
 	s.openAI.role = s.openAI.role || c.openAI.role
 	switch {
-	case c.Kinds&Text != 0 || c.openAI.closes && !s.attempt.mute:
+	case c.Kinds&Text != 0 || c.Kinds&Answer != 0 && s.attempt.spliced || c.openAI.closes && !s.attempt.mute:
 		s.openAI.tagged = false
 	case c.openAI.opens && !s.attempt.mute:
 		s.openAI.tagged = true

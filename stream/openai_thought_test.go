@@ -75,3 +75,39 @@ func TestOpenAIThoughtsAreWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenAIThoughtEndsBeforeACall: a thought that a cut left open ends in front of
+// whatever of an answer another attempt has, once.
+func TestOpenAIThoughtEndsBeforeACall(t *testing.T) {
+	const named = `"created":1,"id":"one","model":"m1"`
+	open := with(muse("<thought>hm"), named)
+	end := `{"choices":[{"delta":{"content":"</thought>"},"index":0}],` + named + `,"object":"chat.completion.chunk"}`
+	call := choice(`"tool_calls":[{"function":{"arguments":"{}","name":"f"},"id":"f1","type":"function"}]`, "")
+	two := choice(`"tool_calls":[{"function":{"arguments":"{}","name":"g"},"id":"g1","type":"function"}]`, "")
+	over := choice("", `,"finish_reason":"tool_calls"`)
+	f := func(want, stream []string, before ...string) {
+		t.Helper()
+		p := newOpenAIPlayer()
+		for _, s := range append(before, lines(append(stream, "[DONE]")...)) {
+			p.play(t, s)
+		}
+		if got, want := compact(t, p.out), compact(t, []byte(lines(append(want, "[DONE]")...))); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+	cut := lines(open)
+	f([]string{open, end, call, two, over}, []string{call, two, over}, cut)
+	f([]string{open, end, call, over}, []string{muse("<thought>other"), call, over}, cut)
+	f([]string{open, end, call, over}, []string{muse("<thought>other</thought>"), call, over}, cut)
+	f([]string{open, end, call, plain("a"), over}, []string{call, plain("a"), over}, cut)
+	// Cut twice.
+	f([]string{open, end, call, over}, []string{call, over}, cut, cut)
+	// It was ended, or there was none.
+	whole := with(muse("<thought>hm</thought>"), named)
+	f([]string{whole, call, over}, []string{call, over}, lines(whole))
+	f([]string{with(choice(`"role":"assistant"`, ""), named), call, over}, []string{call, over}, lines(with(choice(`"role":"assistant"`, ""), named)))
+	// What the upstream says in one piece is its own.
+	f([]string{open, call, over}, []string{open, call, over})
+}
+
+func plain(text string) string { return choice(`"content":"`+text+`"`, "") }
