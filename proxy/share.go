@@ -58,11 +58,9 @@ type sharer struct {
 	st     *state
 	shared sharedState
 	pace   pace
-	// patience is how long an answer may take, where that is more than pace says.
-	patience time.Duration
-	epoch    string               // of the server's data
-	last     int64                // the number of the last mark heard of
-	known    map[string]time.Time // marks that the server has
+	epoch  string               // of the server's data
+	last   int64                // the number of the last mark heard of
+	known  map[string]time.Time // marks that the server has
 }
 
 // newSharer returns the sharer of a valid REDIS_URL, nil for none.
@@ -190,7 +188,7 @@ func (s *sharer) meet() error {
 		s.changed.Store(true)
 	}
 	s.adopt(s.current())
-	if err := s.exchange(time.Now(), s.pace.lease()); err != nil {
+	if err := s.talk(s.pace.lease()); err != nil {
 		return err
 	}
 	if !s.joined {
@@ -199,6 +197,13 @@ func (s *sharer) meet() error {
 		s.log.Info("limits are shared with other replicas")
 	}
 	return nil
+}
+
+// talk exchanges news, for as long as an answer may take.
+func (s *sharer) talk(lease time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.pace.timeout())
+	defer cancel()
+	return s.exchange(ctx, time.Now(), lease)
 }
 
 // adopt takes what of st is shared.
@@ -237,7 +242,7 @@ func (s *sharer) part(err error) {
 // leave gives the leases back.
 func (s *sharer) leave() {
 	s.pace.next = time.Time{}
-	if err := s.exchange(time.Now(), 0); err != nil {
+	if err := s.talk(0); err != nil {
 		s.metrics.failures.Inc()
 	}
 	s.shared.alone(time.Now())

@@ -24,11 +24,9 @@ var (
 
 var errShareAnswer = errors.New("the answer makes no sense")
 
-// exchange tells and hears everything in one round trip. lease is how long the
-// others are to count what is leased; with 0 it is given back.
-func (s *sharer) exchange(now time.Time, lease time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), max(s.pace.timeout(), s.patience))
-	defer cancel()
+// exchange tells and hears everything in one round trip, which ends with ctx. lease
+// is how long the others are to count what is leased; with 0 it is given back.
+func (s *sharer) exchange(ctx context.Context, now time.Time, lease time.Duration) error {
 	pipe := s.client.Pipeline()
 	fields := s.news(now)
 	args := []any{s.me, lease.Milliseconds(), s.epoch, s.last}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -37,6 +38,8 @@ const (
 	sharedPerKey    = 60
 	sharedStreams   = 50
 
+	// machinePatience is how long an answer may take: timeouts are of the machine's
+	// clock, which is not frozen, and a slow machine is no fault.
 	machinePatience = 20 * time.Second
 )
 
@@ -60,9 +63,6 @@ func (r *replicas) join() *replica {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { one.client.Close() })
-	// Timeouts are of the machine's clock, which is not frozen, and a slow machine
-	// is no fault.
-	one.patience = machinePatience
 	opts := one.client.Options()
 	opts.ReadTimeout, opts.WriteTimeout = machinePatience, machinePatience
 	one.load(r.t, sharedPerMinute)
@@ -110,9 +110,16 @@ func (r *replicas) meet(one *replica) {
 	r.t.Helper()
 	one.missed = false
 	one.adopt(one.current())
-	if err := one.exchange(r.now.Add(one.skew), one.pace.lease()); err != nil {
+	if err := r.exchange(one); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// exchange is that of a replica at its own time.
+func (r *replicas) exchange(one *replica) error {
+	ctx, cancel := context.WithTimeout(r.t.Context(), machinePatience)
+	defer cancel()
+	return one.exchange(ctx, r.now.Add(one.skew), one.pace.lease())
 }
 
 // meetAll lets all talk, and again when it is time: what one leaves the next can
