@@ -9,6 +9,7 @@ check:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
 	GOOS=darwin go vet . ./proxy ./stream ./routing
+	GOOS=windows go vet . ./proxy ./stream ./routing
 
 test:
 	go test ./...

@@ -225,7 +225,7 @@ func findPredecessor() (*predecessor, error) {
 		if err != nil || fd < 3 {
 			return nil, fmt.Errorf("%s is %q: must be descriptors", handoverEnv, value)
 		}
-		syscall.CloseOnExec(fd)
+		closeOnExec(fd)
 		fds[i] = fd
 	}
 	if fds[len(fds)-1] == 0 {

@@ -89,8 +89,8 @@ func (r *redisServer) stop() {
 }
 
 // freeze makes a real server silent, with its connections open; thaw ends it.
-func (r *redisServer) freeze() { r.cmd.Process.Signal(syscall.SIGSTOP) }
-func (r *redisServer) thaw()   { r.cmd.Process.Signal(syscall.SIGCONT) }
+func (r *redisServer) freeze() { r.cmd.Process.Signal(stopSignal) }
+func (r *redisServer) thaw()   { r.cmd.Process.Signal(goOnSignal) }
 
 // slow makes the answers come so late that no lease can be had for them; quick
 // ends it.

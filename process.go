@@ -101,7 +101,9 @@ func (p *process) listenToSignals() {
 	p.stop, p.reload, p.upgrade = make(chan os.Signal, 2), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(p.stop, syscall.SIGTERM, os.Interrupt)
 	signal.Notify(p.reload, syscall.SIGHUP)
-	signal.Notify(p.upgrade, syscall.SIGUSR2)
+	if upgradeSignal != nil { // all signals otherwise
+		signal.Notify(p.upgrade, upgradeSignal)
+	}
 }
 
 // begin serves all sockets. When it returns, connections are accepted.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"syscall"
 	"time"
 )
 
@@ -154,5 +153,3 @@ func closeWrite(c net.Conn) {
 		raw.Control(shutWrite)
 	}
 }
-
-func shutWrite(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_WR) }
