@@ -6,6 +6,8 @@ type part struct {
 	kinds Kinds
 	text  span // the inside of the text member, when kinds holds Text
 	alone bool // there is no member but text
+	words bool // there is a text member, which may be empty
+	other bool // there is a member that this program does not know
 }
 
 // parse reads the part at v and returns the offset after it, or bad.
@@ -25,6 +27,12 @@ func (pt *part) parse(b []byte, v int) int {
 		}
 		i, some = nextItem(b, i, '}')
 	}
+	if pt.other && !pt.words {
+		// Of the members that hold content a part has one
+		// (https://ai.google.dev/api/caching#Part): where that is text, what is
+		// not known describes it.
+		pt.kinds |= Unknown
+	}
 	if pt.kinds&Thought != 0 {
 		// A thought is a thought, whatever else the part holds.
 		pt.kinds = Thought
@@ -35,7 +43,7 @@ func (pt *part) parse(b []byte, v int) int {
 func (pt *part) member(name, b []byte, v, end int) {
 	switch string(name) {
 	case "text":
-		if b[v] == '"' && end-v > 2 {
+		if pt.words = b[v] == '"'; pt.words && end-v > 2 {
 			pt.kinds |= Text
 			pt.text = span{v + 1, end - 1}
 		}
@@ -56,8 +64,10 @@ func (pt *part) member(name, b []byte, v, end int) {
 		pt.kinds |= Tool
 	case "thoughtSignature", "videoMetadata", "partMetadata", "mediaResolution":
 		// These describe a part and are none.
-	default:
+	case "audioTranscription":
 		pt.kinds |= Unknown
+	default:
+		pt.other = true
 	}
 }
 

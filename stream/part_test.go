@@ -45,6 +45,12 @@ func TestPartKinds(t *testing.T) {
 	f(`{"toolResponse": {}}`, "", Tool)
 	f(`{"text": "a","audioTranscription": {}}`, "a", Text|Unknown)
 	f(`{"hologram": 1}`, "", Unknown)
+	// What stands beside text describes it.
+	f(`{"text": "a","hologram": 1}`, "a", Text)
+	f(`{"hologram": {"text": 1},"text": ""}`, "", 0)
+	f(`{"text": null,"hologram": 1}`, "", Unknown)
+	f(`{"text": 1,"hologram": 1}`, "", Unknown)
+	f(`{"text": "a","hologram": 1,"functionCall": {}}`, "a", Text|Call)
 	f(`{"hologram": null,"functionCall": null}`, "", 0)
 }
 
