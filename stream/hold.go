@@ -47,6 +47,7 @@ func (s *Splice) decide(dst []byte, final, over bool) ([]byte, Verdict) {
 	case joinStop:
 		return s.settleStop(dst, j.known, final)
 	}
+	j.m.early = s.endsEarly()
 	kind, drop, ok := j.m.match(j.plain, final, over)
 	if !ok {
 		return dst, More
@@ -86,7 +87,7 @@ func (s *Splice) swallow(dst []byte, from int, over bool) ([]byte, Verdict) {
 }
 
 // endsEarly tells that the event's finish holds although the repeat has not
-// come to where the client is.
+// come to where the client is: there was no room for more, or it was stopped.
 func (s *Splice) endsEarly() bool {
 	f := s.chunk.Finish
 	return f != nil && (!natural(f) || string(f) == "MAX_TOKENS")

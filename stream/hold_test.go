@@ -191,6 +191,26 @@ func TestOrderIsKeptWhileTextIsHeld(t *testing.T) {
 	p.take(t, More, sse(sayEnd("", "MAX_TOKENS")), say(prose[:100]), sayEnd(prose[100:110], "MAX_TOKENS"))
 }
 
+// Where there is no room for more than a few words of the repeat, or a policy
+// ends it there, the client gets the finish and none of them.
+func TestFinishAmongTheFirstWordsOfARepeat(t *testing.T) {
+	anchor, _ := anchorOf([]byte(prose[:200]))
+	for _, repeat := range []string{string(anchor), prose} {
+		for _, finish := range []string{"MAX_TOKENS", "SPII"} {
+			for n := 1; n <= min(len(repeat), 100); n++ {
+				text := repeat[:n]
+				p := goOn(t, anchored, say(inside(prose[:200])))
+				p.take(t, More, sse(sayEnd("", finish)), sayEnd(inside(text), finish))
+				p = goOn(t, anchored, say(inside(prose[:200])))
+				p.take(t, More, sse(sayEnd("", finish)), say(inside(text)), sayEnd("", finish))
+			}
+		}
+	}
+	// Other words are the answer's.
+	p := goOn(t, anchored, say(inside(prose[:200])))
+	p.take(t, More, sse(sayEnd(inside(prose[200:210]), "MAX_TOKENS")), sayEnd(inside(prose[200:210]), "MAX_TOKENS"))
+}
+
 func TestModelGoesOnFromItsOwnTurn(t *testing.T) {
 	p := goOn(t, Expect{Prefilled: true}, say("ha ha "))
 	p.take(t, More, sse(say("ha "), say("ha")), say("ha "), say("ha"))

@@ -10,8 +10,9 @@ const preambleAtMost = 200
 
 // Anchors of fewer runes than shortAnchor are believed only where they are
 // announced, others below sureAnchor behind a remark of at most remarkAtMost
-// runes too.
+// runes too. From markedAnchor on they are behind what opens a quote.
 const (
+	markedAnchor = 4
 	shortAnchor  = 8
 	remarkAtMost = 40
 )
@@ -33,6 +34,8 @@ func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
 	}
 	at = span{m.text.end(i), m.text.end(i + len(m.wantAnchor))}
 	switch n := utf8.RuneCount(m.anchor); {
+	case n >= markedAnchor && isMark(text[:at.from]):
+		return at, true
 	case n < shortAnchor:
 		return at, m.isAnnounced(text[:at.from])
 	case n < sureAnchor:
@@ -50,6 +53,17 @@ func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
 func (m *matcher) isRemark(text []byte) bool {
 	_, long := firstRunes(text, remarkAtMost+1)
 	return !long && !m.goesOn(text)
+}
+
+// isMark tells whether text is nothing but what opens a quote, or stands for
+// words that are left out: the anchor is then quoted.
+func isMark(text []byte) bool {
+	text = bytes.TrimFunc(text, isBlank)
+	if len(text) == 0 {
+		return false
+	}
+	text = bytes.ReplaceAll(text, []byte("..."), nil)
+	return len(bytes.Trim(text, "\"'`“‘„«「『…<*_>")) == 0
 }
 
 // isAnnounced tells whether text announces what follows it on the next line.
@@ -99,6 +113,10 @@ func (m *matcher) strange(text []byte) []byte {
 	return text[:n]
 }
 
+// openMark and closeMark stand around the anchor in the prompt that this program
+// has of its own, and around its repeat when a model takes them for a part of it.
+const openMark, closeMark = "<<<", ">>>"
+
 // quotes are the ends of quotes by their beginnings.
 var quotes = map[rune]string{
 	'"': `"`, '\'': "'", '`': "`", '“': "”", '‘': "’", '„': "“", '«': "»", '「': "」", '『': "』",
@@ -114,6 +132,9 @@ func (m *matcher) inQuote(end string) bool {
 // "" when it opens none.
 func (m *matcher) quoteBefore(text []byte) string {
 	words := bytes.TrimRight(bytes.TrimSuffix(m.strange(text), []byte("…")), ".")
+	if bytes.HasSuffix(words, []byte(openMark)) {
+		return closeMark
+	}
 	r, n := utf8.DecodeLastRune(words)
 	if p, _ := utf8.DecodeLastRune(words[:len(words)-n]); p == r {
 		// A fence, or a quote that is empty.

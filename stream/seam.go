@@ -59,6 +59,7 @@ type matcher struct {
 	document  bool       // the answer is one JSON document
 	from      int        // of a restart: where in delivered it begins
 	full      bool       // the text is as long as may be held
+	early     bool       // the text ended before the model was done
 
 	// Folded: the anchor without white space at its end, what stands before
 	// it, the first words of all, empty when there are too few, and the text
@@ -71,7 +72,7 @@ type matcher struct {
 // the prompt asked for the anchor.
 func (m *matcher) prepare(delivered []byte, anchored, document bool) {
 	m.delivered, m.blank, m.repeats = delivered, trailingBlank(delivered), repetitionOf(delivered, repetitive)
-	m.anchor, m.unique, m.document, m.from = nil, false, document, 0
+	m.anchor, m.unique, m.document, m.from, m.early = nil, false, document, 0, false
 	if anchored {
 		m.anchor, m.unique = anchorOf(delivered)
 	}
@@ -147,8 +148,11 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 	case !final:
 		return SeamNone, 0, false
 	}
-	if !over && m.mayRestart() {
+	switch may := m.mayRestart(); {
+	case may && !over:
 		return SeamNone, 0, false
+	case may && m.early:
+		return SeamRestart, len(text), true
 	}
 	if drop := m.overlap(text); drop > 0 {
 		return SeamOverlap, drop, true
@@ -176,8 +180,8 @@ func (m *matcher) atStart(text []byte, final, over bool) (kind SeamKind, drop in
 		return 0, 0, false, false
 	case !over:
 		return 0, 0, false, true
-	case utf8.RuneCount(text) < overlapLeast:
-		// A few characters and the end are rather the end.
+	case utf8.RuneCount(text) < overlapLeast && !m.early:
+		// A few characters and the end are rather the end, unless it came early.
 		return 0, 0, false, false
 	}
 	return m.anchorKind(text, 0), len(text), true, false
@@ -213,13 +217,39 @@ func (m *matcher) afterAnchor(text []byte, at span, final bool) (kind SeamKind, 
 		return 0, 0, false
 	}
 	drop += n
-	if quote := m.quoteBefore(text[:at.from]); quote != "" && !m.inQuote(quote) {
-		if drop == len(text) && !final {
-			return 0, 0, false
-		}
-		if bytes.HasPrefix(text[drop:], []byte(quote)) {
-			drop += len(quote)
-		}
+	quote := m.quoteBefore(text[:at.from])
+	if quote == "" || m.inQuote(quote) {
+		return kind, drop, true
 	}
-	return kind, drop, true
+	if len(text)-drop < len(quote) && bytes.HasPrefix([]byte(quote), text[drop:]) && !final {
+		return 0, 0, false
+	}
+	if !bytes.HasPrefix(text[drop:], []byte(quote)) {
+		return kind, drop, true
+	}
+	drop += len(quote)
+	if n > 0 {
+		return kind, drop, true
+	}
+	n, done = m.blankAfter(text[drop:], quote)
+	return kind, drop + n, done || final
+}
+
+// blankAfter returns how much of the white space that begins text, behind the
+// quote that a model closed, was delivered already. A line break behind the marks
+// is none of the answer's when a space follows, with which no line begins.
+func (m *matcher) blankAfter(text []byte, quote string) (n int, done bool) {
+	if len(m.blank) == 0 && quote == closeMark {
+		rest := bytes.TrimLeft(text, "\r\n")
+		n = len(text) - len(rest)
+		if n > 0 && len(rest) < 2 {
+			return 0, false
+		}
+		if n > 0 && rest[0] == ' ' && rest[1] != ' ' {
+			return n, true
+		}
+		return 0, n > 0 || len(rest) > 0
+	}
+	n, _, done = skipBlank(text, m.blank)
+	return n, done
 }

@@ -92,6 +92,26 @@ func TestSeamAfterAPreamble(t *testing.T) {
 	f(SeamExact, prose[:150], rest, `"...`, anchor+`"`, rest)
 	f(SeamExact, prose[:150], rest, "「"+anchor+"」"+rest)
 	f(SeamExact, prose[:150], rest, `"`+anchor, rest)
+	// So do the marks around it in the prompt, and white space that was delivered.
+	for _, cut := range []int{150, strings.Index(prose, "had"), strings.Index(prose, "ferry") - 1, 20, 11} {
+		a, _ := anchorOf([]byte(prose[:cut]))
+		anchor, rest := string(a), prose[cut:]
+		f(SeamExact, prose[:cut], rest, "<<<"+anchor+">>>"+rest)
+		f(SeamExact, prose[:cut], rest, "<<<"+strings.TrimRight(anchor, " ")+">>>"+anchor[len(strings.TrimRight(anchor, " ")):]+rest)
+		f(SeamExact, prose[:cut], rest, "<<<", anchor, ">>", ">", rest)
+		f(SeamExact, prose[:cut], rest, "Sure: <<<"+anchor+">>>"+rest)
+		f(SeamExact, prose[:cut], rest, "<<<"+anchor+rest)
+		f(SeamExact, prose[:cut], rest, `"`+strings.TrimRight(anchor, " ")+`"`+anchor[len(strings.TrimRight(anchor, " ")):]+rest)
+		f(SeamExact, prose[:cut], rest, "..."+anchor+rest)
+	}
+	f(SeamExact, "The sky", " is blue.", "<<<The sky>>>\n is blue.")
+	f(SeamExact, "The sky", "\nis blue.", "<<<The sky>>>\nis blue.")
+	f(SeamExact, "The sky ", ">> is blue.", "<<<The sky >> is blue.")
+	f(SeamOverlap, "a <<<b and some more words", ">>> c", "b and some more words>>> c")
+	f(SeamExact, "Ruby", " is.", `"Ruby" is.`)
+	f(SeamExact, "Ruby", " is.", "<<<Ruby>>> is.")
+	f(SeamDirect, "No.", `"No."`, `"No."`)
+	f(SeamDirect, "Ruby", `. "Ruby" is.`, `. "Ruby" is.`)
 	// Loosely.
 	f(SeamLoose, prose[:150], rest, "Sure:\n\n"+strings.Replace(anchor, " ", "\n", 1)+rest)
 	f(SeamExact, prose[:150]+" ", rest[1:], "Sure:\n\n"+anchor+rest)
