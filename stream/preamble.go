@@ -10,7 +10,8 @@ const preambleAtMost = 200
 
 // Anchors of fewer runes than shortAnchor are believed only where they are
 // announced, others below sureAnchor behind a remark of at most remarkAtMost
-// runes too. From markedAnchor on they are behind what opens a quote.
+// runes too. From markedAnchor on they are behind what opens a quote, and all are
+// behind the mark of the prompt.
 const (
 	markedAnchor = 4
 	shortAnchor  = 8
@@ -34,7 +35,7 @@ func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
 	}
 	at = span{m.text.end(i), m.text.end(i + len(m.wantAnchor))}
 	switch n := utf8.RuneCount(m.anchor); {
-	case n >= markedAnchor && isMark(text[:at.from]):
+	case isMark(text[:at.from]) && (n >= markedAnchor || bytes.HasSuffix(text[:at.from], []byte(openMark))):
 		return at, true
 	case n < shortAnchor:
 		return at, m.isAnnounced(text[:at.from])

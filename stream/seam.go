@@ -66,6 +66,10 @@ type matcher struct {
 	// that is matched.
 	wantAnchor, before, wantHead []byte
 	text                         folded
+
+	// Retold: the anchor, and the text that is matched.
+	wantRetold []byte
+	again      retold
 }
 
 // prepare makes m ready for a continuation of delivered. anchored tells that
@@ -157,6 +161,12 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 	if drop := m.overlap(text); drop > 0 {
 		return SeamOverlap, drop, true
 	}
+	switch at, ok, wait := m.findRetold(text, over); {
+	case wait:
+		return SeamNone, 0, false
+	case ok:
+		return m.afterAnchor(text, at, true)
+	}
 	if !over && m.restartsWithin(text) {
 		return SeamRestart, 0, true
 	}
@@ -237,18 +247,22 @@ func (m *matcher) afterAnchor(text []byte, at span, final bool) (kind SeamKind, 
 
 // blankAfter returns how much of the white space that begins text, behind the
 // quote that a model closed, was delivered already. A line break behind the marks
-// is none of the answer's when a space follows, with which no line begins.
+// is none of the answer's where that ends in a space, or a space follows: no line
+// ends or begins with one.
 func (m *matcher) blankAfter(text []byte, quote string) (n int, done bool) {
-	if len(m.blank) == 0 && quote == closeMark {
-		rest := bytes.TrimLeft(text, "\r\n")
-		n = len(text) - len(rest)
-		if n > 0 && len(rest) < 2 {
+	line := bytes.TrimLeft(text, "\r\n")
+	n = len(text) - len(line)
+	if quote == closeMark && bytes.IndexByte(m.blank, '\n') < 0 && (n > 0 || len(text) == 0) {
+		if len(line) < 2 {
 			return 0, false
 		}
-		if n > 0 && rest[0] == ' ' && rest[1] != ' ' {
+		spaced := line[0] == ' ' && line[1] != ' '
+		switch blank := string(m.blank); {
+		case blank == "" && spaced, blank == " " && line[0] != ' ':
 			return n, true
+		case blank == " " && spaced:
+			return n + 1, true
 		}
-		return 0, n > 0 || len(rest) > 0
 	}
 	n, _, done = skipBlank(text, m.blank)
 	return n, done
