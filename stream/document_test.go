@@ -1,6 +1,9 @@
 package stream
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 var document = Expect{Anchored: true, Document: true}
 
@@ -29,6 +32,55 @@ func TestDocumentGoesOnWithoutFences(t *testing.T) {
 	// Three backquotes in a string are no fence.
 	f(SeamDirect, "{\"md\": \"Look:\\n", "```go\\nx\\n```\"}", "```go\\nx\\n```\"}")
 	f(SeamDirect, "{\"md\": \"Look:\\n", "```\\nx\",\n \"b\": 1\n}", "```\\nx\",\n \"b\": 1\n}")
+}
+
+// A model that begins a document anew lays it out as it likes.
+func TestDocumentRestartsInAnotherLayout(t *testing.T) {
+	const (
+		doc   = `{"name": "Ada Lovelace","tags": ["a b", "c  d"],"born": 1815,"text": "Some longer words, so that there is much to say."}`
+		dense = `{"name":"Ada Lovelace","tags":["a b","c  d"],"born":1815,"text":"Some longer words, so that there is much to say."}`
+		wide  = "{\n  \"name\": \"Ada Lovelace\",\n  \"tags\": [\n    \"a b\",\n    \"c  d\"\n  ],\n  \"born\": 1815,\n  \"text\": \"Some longer words, so that there is much to say.\"\n}"
+	)
+	// rest is what of another layout follows n characters of doc other than white
+	// space.
+	rest := func(other string, cut int) string {
+		n := len(strings.Join(strings.Fields(doc[:cut]), ""))
+		for i := range other {
+			if len(strings.Join(strings.Fields(other[:i]), "")) == n {
+				return other[i:]
+			}
+		}
+		return ""
+	}
+	for _, x := range []Expect{document, {Prefilled: true, Document: true}} {
+		f := seamTest(t, x)
+		for _, cut := range []int{55, 62, strings.Index(doc, "Some") + 2, strings.Index(doc, "much") + 2, len(doc) - 3} {
+			for _, other := range []string{doc, dense, wide} {
+				f(SeamRestart, doc[:cut], rest(other, cut), other)
+				f(SeamRestart, doc[:cut], rest(other, cut), "```json\n"+other+"\n```")
+			}
+		}
+	}
+	// White space in a string is the document's, wherever it breaks off.
+	f := seamTest(t, document)
+	in := strings.Index(doc, "longer")
+	a, _ := anchorOf([]byte(doc[:in-1]))
+	f(SeamExact, doc[:in-1], doc[in-1:], string(a)+doc[in-1:])
+	f(SeamLoose, doc[:in-1], doc[in-1:], strings.ReplaceAll(string(a), ": ", ":")+doc[in-1:])
+	divergeTest(t, document)(doc[:60], strings.Replace(wide, "1815", "1816", 1))
+}
+
+// A model that goes on from its own turn may do so in a fence.
+func TestDocumentGoesOnFromItsOwnTurn(t *testing.T) {
+	const doc = `{"name": "Ada Lovelace","list": [1, 2, 345, 1, 2, 345, 1, 2, 345],"text": "Some ` + "```json" + `"}`
+	f := seamTest(t, Expect{Prefilled: true, Document: true})
+	for cut := 1; cut < len(doc); cut++ {
+		f(SeamDirect, doc[:cut], doc[cut:], doc[cut:])
+		if !strings.Contains(doc[cut:], "```") {
+			continue
+		}
+		f(SeamDirect, doc[:cut], doc[cut:], "```json\n", doc[cut:], "\n```")
+	}
 }
 
 func TestDocumentMayBeAScalar(t *testing.T) {

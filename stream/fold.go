@@ -10,8 +10,9 @@ import (
 // dashes and ellipses are their ASCII forms. at maps back: at[i] is the
 // offset in the original after the rune that byte i of text stands for.
 type folded struct {
-	text []byte
-	at   []int
+	text  []byte
+	at    []int
+	tight bool // white space is left out: the text is JSON, which may be laid out anew
 }
 
 // foldOf folds src. The result reuses f's memory.
@@ -19,9 +20,11 @@ func (f *folded) foldOf(src []byte) {
 	f.text, f.at = f.text[:0], f.at[:0]
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
-		f.text = appendFoldedRune(f.text, r, src[i:i+n])
+		if !f.tight || !isBlank(r) {
+			f.text = appendFoldedRune(f.text, r, src[i:i+n])
+		}
 		i += n
-		if k := len(f.at); k > 0 && k == len(f.text) {
+		if k := len(f.at); k > 0 && k == len(f.text) && !f.tight {
 			// A run of white space ends where its last rune ends.
 			f.at[k-1] = i
 		}
@@ -40,11 +43,13 @@ func (f *folded) end(n int) int {
 	return f.at[n-1]
 }
 
-// appendFolded appends src, folded.
-func appendFolded(dst, src []byte) []byte {
+// appendFolded appends src, folded; tight leaves white space out.
+func appendFolded(dst, src []byte, tight bool) []byte {
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
-		dst = appendFoldedRune(dst, r, src[i:i+n])
+		if !tight || !isBlank(r) {
+			dst = appendFoldedRune(dst, r, src[i:i+n])
+		}
 		i += n
 	}
 	return dst

@@ -58,7 +58,7 @@ func (s *Splice) decide(dst []byte, final, over bool) ([]byte, Verdict) {
 	if j.kind = kind; kind != SeamRestart {
 		return s.settleStop(dst, drop, final)
 	}
-	j.sw.begin(j.whole[j.m.from:])
+	j.sw.begin(j.whole[j.m.from:], j.m.document)
 	j.mode = joinSwallow
 	return s.swallow(dst, drop, over)
 }

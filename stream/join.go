@@ -129,11 +129,11 @@ func (s *Splice) Continue(x Expect) {
 	case x.Resumed:
 		j.kind = SeamResumed
 		s.resume(x.From)
-	case x.Prefilled:
+	case x.Prefilled && !x.Document:
 		j.kind = SeamDirect
 	default:
 		j.mode = joinHold
-		j.m.prepare(j.whole, x.Anchored, x.Document)
+		j.m.prepare(j.whole, x)
 	}
 }
 
@@ -143,7 +143,7 @@ func (s *Splice) resume(from int) {
 	whole := len(AppendUnescaped(nil, s.transcript.raw[:min(from, s.transcript.Len())]))
 	if whole < len(j.whole) {
 		j.mode = joinSwallow
-		j.sw.begin(j.whole[whole:])
+		j.sw.begin(j.whole[whole:], false)
 	}
 }
 

@@ -33,7 +33,7 @@ func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
 	if i < 0 {
 		return span{}, false
 	}
-	at = span{m.text.end(i), m.text.end(i + len(m.wantAnchor))}
+	at = m.where(text, i, len(m.wantAnchor))
 	switch n := utf8.RuneCount(m.anchor); {
 	case isMark(text[:at.from]) && (n >= markedAnchor || bytes.HasSuffix(text[:at.from], []byte(openMark))):
 		return at, true
@@ -47,6 +47,15 @@ func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
 			!m.isSecond(len(bytes.TrimLeftFunc(text[:at.to], isBlank))+len(m.blank))
 	}
 	return at, m.isPreamble(text[:at.from])
+}
+
+// where returns the range of text that n bytes of its folded form at i stand for.
+func (m *matcher) where(text []byte, i, n int) span {
+	from, to := m.text.end(i), m.text.end(i+n)
+	if m.text.tight {
+		from = to - len(bytes.TrimLeftFunc(text[from:to], isBlank))
+	}
+	return span{from, to}
 }
 
 // isRemark tells whether text is what a model says before it gets to work: a
@@ -154,7 +163,7 @@ func (m *matcher) findHead(text []byte) (at span, ok bool) {
 	if i < 0 {
 		return span{}, false
 	}
-	at = span{m.text.end(i), m.text.end(i + len(m.wantHead))}
+	at = m.where(text, i, len(m.wantHead))
 	words := bytes.TrimRightFunc(text[:at.from], isBlank)
 	if len(words) == 0 {
 		return at, !m.repeats.goesOn(m.delivered, text[:at.to])

@@ -57,6 +57,7 @@ type matcher struct {
 	anchor    []byte     // its end that was asked for, empty when none was
 	unique    bool       // the anchor stands once in delivered
 	document  bool       // the answer is one JSON document
+	prefilled bool       // the model goes on from its own turn: it repeats nothing, or all
 	from      int        // of a restart: where in delivered it begins
 	full      bool       // the text is as long as may be held
 	early     bool       // the text ended before the model was done
@@ -72,22 +73,25 @@ type matcher struct {
 	again      retold
 }
 
-// prepare makes m ready for a continuation of delivered. anchored tells that
-// the prompt asked for the anchor.
-func (m *matcher) prepare(delivered []byte, anchored, document bool) {
+// prepare makes m ready for a continuation of delivered, of which x tells what is
+// expected.
+func (m *matcher) prepare(delivered []byte, x Expect) {
 	m.delivered, m.blank, m.repeats = delivered, trailingBlank(delivered), repetitionOf(delivered, repetitive)
-	m.anchor, m.unique, m.document, m.from, m.early = nil, false, document, 0, false
-	if anchored {
+	m.anchor, m.unique, m.document, m.prefilled, m.from, m.early = nil, false, x.Document, x.Prefilled, 0, false
+	m.text.tight = x.Document
+	if x.Anchored && !x.Prefilled {
 		m.anchor, m.unique = anchorOf(delivered)
 	}
 	before := delivered[:len(delivered)-len(m.anchor)]
-	m.before = appendFolded(m.before[:0], before[max(0, len(before)-utf8.UTFMax*MaxHeldRunes):])
-	m.wantAnchor = appendFolded(m.wantAnchor[:0], bytes.TrimRightFunc(m.anchor, isBlank))
+	m.before = appendFolded(m.before[:0], before[max(0, len(before)-utf8.UTFMax*MaxHeldRunes):], x.Document)
+	m.wantAnchor = appendFolded(m.wantAnchor[:0], bytes.TrimRightFunc(m.anchor, isBlank), x.Document)
 	m.wantHead = m.wantHead[:0]
-	if head, full := firstRunes(delivered, restartLeast); full {
-		m.wantHead = bytes.Trim(appendFolded(m.wantHead, head), " ")
+	least := restartLeast * 3 / 4
+	head, full := firstRunes(delivered, restartLeast)
+	if full {
+		m.wantHead = bytes.Trim(appendFolded(m.wantHead, head, x.Document), " ")
 	}
-	if utf8.RuneCount(m.wantHead) < restartLeast*3/4 {
+	if utf8.RuneCount(m.wantHead) < least {
 		m.wantHead = m.wantHead[:0]
 	}
 }
@@ -149,7 +153,7 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 		return SeamRestart, head.from, true
 	case stands:
 		return m.afterAnchor(text, anchor, final)
-	case !final:
+	case !final && !m.prefilled:
 		return SeamNone, 0, false
 	}
 	switch may := m.mayRestart(); {
@@ -157,6 +161,9 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 		return SeamNone, 0, false
 	case may && m.early:
 		return SeamRestart, len(text), true
+	}
+	if m.prefilled {
+		return SeamDirect, 0, final || len(bytes.TrimSpace(text)) > 0
 	}
 	if drop := m.overlap(text); drop > 0 {
 		return SeamOverlap, drop, true

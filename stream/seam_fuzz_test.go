@@ -121,9 +121,9 @@ func madeOf(script []byte, before string) string {
 		case c < 0xa0:
 			b.WriteString(before)
 		case c < 0xb0:
-			b.Write(appendFolded(nil, a))
+			b.Write(appendFolded(nil, a, false))
 		case c < 0xc0:
-			b.Write(appendFolded(nil, []byte(before)))
+			b.Write(appendFolded(nil, []byte(before), false))
 		default:
 			b.WriteString(before[len(before)-runesBack([]byte(before), int(c-0xc0)*3):])
 		}
@@ -192,7 +192,7 @@ func repeatOf(text string, k int, what byte) string {
 // isPlain tells whether no 16 characters stand in the text twice, white space
 // and forms of characters aside, and nothing at the cut is ambiguous.
 func isPlain(text string, cut int) bool {
-	folds := []rune(string(appendFolded(nil, []byte(text))))
+	folds := []rune(string(appendFolded(nil, []byte(text), false)))
 	seen := map[string]bool{}
 	for i := range folds[:max(0, len(folds)-11)] {
 		if key := string(folds[i : i+12]); seen[key] {
@@ -203,7 +203,7 @@ func isPlain(text string, cut int) bool {
 	}
 	last, _ := utf8.DecodeLastRuneInString(text[:cut])
 	first, _ := utf8.DecodeRuneInString(text[cut:])
-	words := bytes.TrimSpace(appendFolded(nil, []byte(text[:cut])))
+	words := bytes.TrimSpace(appendFolded(nil, []byte(text[:cut]), false))
 	return utf8.RuneCount(words) > 2*overlapLeast && !isBlank(last) && !isBlank(first) &&
 		repetitionOf([]byte(text[:cut]), repetitive).length == 0
 }

@@ -13,12 +13,14 @@ type swallower struct {
 	at    int    // bytes of want that have come
 	space bool   // the last rune was white space
 	tail  []byte // the white space that the expected text ends in
+	tight bool   // white space does not count
 }
 
-// begin expects text, which must not change until the end.
-func (s *swallower) begin(text []byte) {
-	s.tail = trailingBlank(text)
-	s.want = bytes.TrimLeft(appendFolded(s.want[:0], text[:len(text)-len(s.tail)]), " ")
+// begin expects text, which must not change until the end. tight tells that
+// white space does not count.
+func (s *swallower) begin(text []byte, tight bool) {
+	s.tail, s.tight = trailingBlank(text), tight
+	s.want = bytes.TrimLeft(appendFolded(s.want[:0], text[:len(text)-len(s.tail)], tight), " ")
 	s.at, s.space = 0, true
 }
 
@@ -48,6 +50,9 @@ func (s *swallower) take(piece []byte) (drop int, done, same bool) {
 // rune compares one rune; src is its bytes.
 func (s *swallower) rune(r rune, src []byte) bool {
 	if isBlank(r) {
+		if s.tight {
+			return true
+		}
 		if !s.space && s.want[s.at] == ' ' {
 			s.at++
 			s.space = true
