@@ -62,8 +62,12 @@ func (m *matcher) restartsWithin(text []byte) bool {
 }
 
 // directDrop returns how much of a text that repeats nothing is dropped all
-// the same: a space that would double one between words.
+// the same: a code fence that is open already, or a space that would double one
+// between words.
 func (m *matcher) directDrop(text []byte) int {
+	if n := m.reopened(text); n > 0 {
+		return n
+	}
 	d := m.delivered
 	if len(d) < 2 || len(text) < 2 || d[len(d)-1] != ' ' || text[0] != ' ' || m.repeats.length > 0 {
 		return 0

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"bytes"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -111,32 +110,6 @@ func (m *matcher) match(text []byte, final, over bool) (kind SeamKind, drop int,
 	}
 	kind, drop, ok = m.matchWords(text[fence:], final, over)
 	return kind, fence + drop, ok
-}
-
-// fence returns the length of a code fence that a model opens around the rest
-// of a JSON document. ok is false while it may be one.
-func (m *matcher) fence(text []byte, final bool) (n int, ok bool) {
-	if !m.document {
-		return 0, true
-	}
-	const mark = "```"
-	rest := bytes.TrimLeftFunc(text, isBlank)
-	if len(rest) < len(mark) && bytes.HasPrefix([]byte(mark), rest) {
-		return 0, final
-	}
-	if !bytes.HasPrefix(rest, []byte(mark)) {
-		return 0, true
-	}
-	rest = bytes.TrimLeft(rest[len(mark):], " \t")
-	rest = bytes.TrimLeftFunc(rest, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
-	rest = bytes.TrimLeft(rest, " \t\r")
-	if len(rest) == 0 {
-		return 0, final
-	}
-	if rest[0] != '\n' {
-		return 0, true
-	}
-	return len(text) - len(rest) + 1, true
 }
 
 // matchWords is match without a fence.
