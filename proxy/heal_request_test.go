@@ -57,6 +57,33 @@ func TestContinuationIsTheClientsRequest(t *testing.T) {
 	f(`,"candidateCount":1`, `,"candidateCount":1`)
 }
 
+// A model that starts over uses up its own budget, not that of the attempts after
+// it.
+func TestRepeatedWordsDoNotLowerTheLimit(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	s.body = strings.TrimSuffix(ask("hi"), "}") + `,"generationConfig":{"maxOutputTokens":200}}`
+	var all strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&all, "Lamp %d stands %d steps from the sea. ", i, i*i)
+	}
+	story := all.String()[:600]
+	some, more := story[:300], story[:400]
+	a := s.play(nil, steps(upstream.Text(some), upstream.Cut()), steps(upstream.Text(more), upstream.Cut()),
+		steps(upstream.TextFinish(story[len(more):], "STOP")))
+	if r, err := read(a.body); err != nil || r.text != story {
+		t.Errorf("%v %q", err, a.body)
+	}
+	limit := regexp.MustCompile(`"maxOutputTokens":(\d+)`)
+	var limits []string
+	for _, r := range s.up.Requests() {
+		limits = append(limits, string(limit.FindSubmatch(r.Body)[1]))
+	}
+	if got := strings.Join(limits, " "); got != "200 125 100" {
+		t.Errorf("limits %s, want 200 125 100", got)
+	}
+}
+
 // Every character of an answer is in the continuation, and so is one that
 // the API had escaped.
 func TestContinuationHoldsTheWholeText(t *testing.T) {

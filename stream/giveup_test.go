@@ -108,6 +108,22 @@ func TestSpentCountsWhatWasDelivered(t *testing.T) {
 	f(0, sse(u(think("hm"), `{"candidatesTokenCount": 0,"thoughtsTokenCount": 50}`)))
 	f(0, sse(u(empty, `{"candidatesTokenCount": 4}`)))
 	f(0, sse(u(sayEnd("a", "SAFETY"), `{"candidatesTokenCount": 4}`)))
+	// What a continuation repeated was not delivered; what it thought was spent.
+	repeats := func(want int64, begin, again, more, usage string) {
+		t.Helper()
+		p := newPlayer()
+		p.play(t, sse(u(say(inside(begin)), `{"candidatesTokenCount": 50}`)))
+		p.expect = &Expect{Anchored: true}
+		p.play(t, sse(u(say(inside(again+more)), usage)))
+		p.s.NextAttempt()
+		if got := p.s.Spent(); got != want || p.transcript() != begin+more {
+			t.Errorf("%q: spent %d, want %d, transcript %q", again, got, want, p.transcript())
+		}
+	}
+	repeats(50+25, prose[:200], prose[:200], prose[200:250], `{"candidatesTokenCount": 125}`)
+	repeats(50+25+9, prose[:200], prose[:200], prose[200:250], `{"candidatesTokenCount": 125,"thoughtsTokenCount": 9}`)
+	repeats(50+30, prose[:200], prose[150:200], prose[200:260], `{"candidatesTokenCount": 55}`)
+	repeats(50+55, prose[:200], "", prose[200:260], `{"candidatesTokenCount": 55}`)
 	// It restarts with the next answer.
 	p := newPlayer()
 	p.play(t, sse(say("a")))

@@ -224,13 +224,21 @@ func appendRaw(dst []byte, name string, value []byte) []byte {
 }
 
 // attemptTokens returns what the attempt spent of the output budget: by its
-// own usage, else estimated.
+// own usage, else estimated. What it repeated, and was dropped, is not spent twice.
 func (s *Splice) attemptTokens() int64 {
-	u := s.attempt.usage
-	if u.Candidates >= 0 {
-		return u.Candidates + max(u.Thoughts, 0)
+	u, text := s.attempt.usage, s.transcript.raw[min(s.attempt.from, s.transcript.Len()):]
+	if u.Candidates < 0 {
+		return estimateTokens(text)
 	}
-	return estimateTokens(s.transcript.raw[min(s.attempt.from, s.transcript.Len()):])
+	thoughts := max(u.Thoughts, 0)
+	if s.join.drop == 0 {
+		return u.Candidates + thoughts
+	}
+	thoughts += max(u.Reasoning, 0)
+	words := max(u.Candidates-max(u.Reasoning, 0), 0)
+	kept := int64(len(AppendUnescaped(nil, text)))
+	all := kept + int64(s.join.drop)
+	return (words*kept+all-1)/all + thoughts
 }
 
 // Usage returns the tokens of the whole answer as the upstream counted them:
