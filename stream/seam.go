@@ -211,10 +211,11 @@ func (m *matcher) afterAnchor(text []byte, at span, final bool) (kind SeamKind, 
 	if quote == "" || m.inQuote(quote) {
 		return kind, drop, true
 	}
-	if len(text)-drop < len(quote) && bytes.HasPrefix([]byte(quote), text[drop:]) && !final {
-		return 0, 0, false
-	}
-	if !bytes.HasPrefix(text[drop:], []byte(quote)) {
+	switch rest := text[drop:]; {
+	case len(rest) < len(quote) && bytes.HasPrefix([]byte(quote), rest):
+		// What breaks off in the quote's end has nothing new.
+		return kind, len(text), final
+	case !bytes.HasPrefix(rest, []byte(quote)):
 		return kind, drop, true
 	}
 	drop += len(quote)

@@ -109,6 +109,7 @@ func TestSeamAfterAPreamble(t *testing.T) {
 	f(SeamExact, "The sky ", "is blue.", "<<<The sky>>>\nis blue.")
 	f(SeamExact, "The sky:\n", "\nis blue.", "<<<The sky:\n>>>\nis blue.")
 	f(SeamExact, "The sky ", "", "<<<The sky >>>")
+	f(SeamExact, "The sky ", "", "<<<The sky >")
 	f(SeamExact, "The", " sky", "<<<The>>> sky")
 	f(SeamExact, "The sky ", ">> is blue.", "<<<The sky >> is blue.")
 	f(SeamOverlap, "a <<<b and some more words", ">>> c", "b and some more words>>> c")
