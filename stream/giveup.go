@@ -32,8 +32,10 @@ func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
 	}
 	p = append(append(p, `{"candidates": [{`...), content...)
 	p = append(append(p, `"finishReason": "`...), reason...)
-	p = append(p, `","index": 0}],"usageMetadata": `...)
-	p = s.tally.appendUsage(p, &Chunk{}, s.attempt.usage)
+	p = append(p, `","index": 0}]`...)
+	if u := s.attempt.usage; s.tally.named(u) {
+		p = s.tally.appendUsage(append(p, `,"usageMetadata": `...), &Chunk{}, u)
+	}
 	if len(s.version) > 0 {
 		p = append(append(p, `,"modelVersion": `...), s.version...)
 	}

@@ -57,7 +57,7 @@ func TestMaxTokensIsWhatTheModelWouldHaveSent(t *testing.T) {
 			p.s.NextAttempt()
 		}
 		out := p.s.AppendFinish(nil, "MAX_TOKENS")
-		const head = `{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "MAX_TOKENS","index": 0}],`
+		const head = `{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "MAX_TOKENS","index": 0}]`
 		if string(out) != sse(head+want+"}") {
 			t.Errorf("got %s\nwant %s", out, sse(head+want+"}"))
 		}
@@ -68,10 +68,11 @@ func TestMaxTokensIsWhatTheModelWouldHaveSent(t *testing.T) {
 		}
 	}
 	for _, next := range []bool{false, true} {
-		f(`"usageMetadata": {"promptTokenCount": 0,"candidatesTokenCount": 0,"totalTokenCount": 0}`, next, sse(say("a")))
-		f(`"usageMetadata": {"promptTokenCount": 10,"candidatesTokenCount": 4,"thoughtsTokenCount": 3,"totalTokenCount": 17,`+
+		// Counts that nobody named are not made up.
+		f(``, next, sse(say("a")))
+		f(`,"usageMetadata": {"promptTokenCount": 10,"candidatesTokenCount": 4,"thoughtsTokenCount": 3,"totalTokenCount": 17,`+
 			`"promptTokensDetails": [{"modality": "TEXT","tokenCount": 10}]},`+firstNames, next, sse(with(say("a"), firstUsage+","+firstNames)))
-		f(`"usageMetadata": {"promptTokenCount": 10,"candidatesTokenCount": 10,"thoughtsTokenCount": 4,"totalTokenCount": 24,`+
+		f(`,"usageMetadata": {"promptTokenCount": 10,"candidatesTokenCount": 10,"thoughtsTokenCount": 4,"totalTokenCount": 24,`+
 			`"promptTokensDetails": [{"modality": "TEXT","tokenCount": 10}]},`+firstNames, next,
 			sse(with(say("a"), firstUsage+","+firstNames)), sse(with(say("b"), secondUsage+","+secondNames)))
 	}
