@@ -130,7 +130,7 @@ func TestDocumentGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
 	const head, tail = `{"story": "Once upon `, `a time.", "end": true}`
-	for _, config := range []string{`{"responseMimeType":"application/json"}`, `{"responseMimeType":"application/json","responseSchema":{}}`} {
+	for _, config := range []string{`{"responseMimeType":"application/json"}`, `{"responseMimeType":"application\/json"}`, `{"responseMimeType":"application/json","responseSchema":{}}`} {
 		s.body = `{"generationConfig":` + config + `,` + strings.TrimPrefix(ask("hi"), "{")
 		f := func(continuation string) {
 			t.Helper()

@@ -100,7 +100,7 @@ func (r *Request) config(v span) {
 			n, ok := atoi(value)
 			r.Several = ok && n > 1
 		case "responseMimeType", "response_mime_type":
-			r.mimeType(string(value))
+			r.mimeType(value)
 		case "responseSchema", "response_schema", "responseJsonSchema", "response_json_schema":
 			r.JSON = true
 		case "stopSequences", "stop_sequences":
@@ -120,11 +120,16 @@ func (r *Request) thinking(v span) {
 	})
 }
 
-// mimeType takes the value of responseMimeType, with its quotes.
-func (r *Request) mimeType(value string) {
-	switch value {
-	case `"text/plain"`, `""`:
-	case `"application/json"`:
+// mimeType takes the value of responseMimeType, with its quotes. Some encoders
+// escape its slash.
+func (r *Request) mimeType(value []byte) {
+	if value[0] != '"' {
+		r.JSON = true
+		return
+	}
+	switch string(AppendUnescaped(nil, value[1:len(value)-1])) {
+	case "text/plain", "":
+	case "application/json":
 		r.JSON, r.Document = true, true
 	default:
 		r.JSON = true

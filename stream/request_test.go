@@ -131,6 +131,7 @@ func TestRequestSays(t *testing.T) {
 	}
 	f(`{}`, false, false, false, "", false)
 	f(`{"generationConfig":{"candidateCount":1,"responseMimeType":"text/plain"}}`, false, false, false, "", false)
+	f(`{"generationConfig":{"candidateCount":1,"responseMimeType":"text\/plain"}}`, false, false, false, "", false)
 	f(`{"generationConfig":{"candidateCount":2}}`, true, false, false, "", false)
 	f(`{"generation_config":{"candidate_count":"2"}}`, true, false, false, "", false)
 	for _, c := range []string{`"responseMimeType":"application/json"`, `"response_mime_type":"text/x.enum"`, `"responseSchema":{}`, `"response_schema":{}`, `"responseJsonSchema":{}`, `"response_json_schema":{}`} {
