@@ -1,5 +1,12 @@
 package stream
 
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+)
+
 // documentEnd finds the end of a JSON document in text that comes in pieces.
 // It follows brackets and strings only; whether the document is valid is
 // asked when it is whole.
@@ -48,4 +55,31 @@ func (d *documentEnd) byte(c byte) {
 	case c > ' ':
 		d.scalar = d.depth == 0
 	}
+}
+
+// validDocument tells whether raw, the inside of a JSON string, stands for one
+// JSON text. It is as strict as the parsers of clients are: fastjson lets control
+// characters through in strings that have an escape.
+func validDocument(raw []byte) bool { return json.Valid(AppendUnescaped(nil, raw)) }
+
+// beginsDocument tells whether a JSON text may begin with b.
+func beginsDocument(b []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(b))
+	var whole json.RawMessage
+	if err := d.Decode(&whole); err != nil {
+		return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	}
+	return errors.Is(d.Decode(&whole), io.EOF)
+}
+
+// goesOnWith tells whether text goes on with the document that was delivered: what
+// follows it is then a part of the document too, and no repeat. Words in a string
+// may be anything; only one that ends it goes on for sure.
+func (m *matcher) goesOnWith(text []byte) bool {
+	var d documentEnd
+	d.take(m.delivered)
+	if d.inString && bytes.IndexByte(text, '"') < 0 {
+		return false
+	}
+	return beginsDocument(append(bytes.Clone(m.delivered), text...))
 }

@@ -58,6 +58,12 @@ func TestDocumentRestartsInAnotherLayout(t *testing.T) {
 			for _, other := range []string{doc, dense, wide} {
 				f(SeamRestart, doc[:cut], rest(other, cut), other)
 				f(SeamRestart, doc[:cut], rest(other, cut), "```json\n"+other+"\n```")
+				var d documentEnd
+				if d.take([]byte(doc[:cut])); x.Prefilled && d.inString {
+					// Any words could be those of the string.
+					continue
+				}
+				f(SeamRestart, doc[:cut], rest(other, cut), "Here is the whole document:\n```json\n"+other+"\n```")
 			}
 		}
 	}
@@ -80,6 +86,37 @@ func TestDocumentGoesOnFromItsOwnTurn(t *testing.T) {
 			continue
 		}
 		f(SeamDirect, doc[:cut], doc[cut:], "```json\n", doc[cut:], "\n```")
+	}
+}
+
+// Records say the same words again, which are no repeat where the document goes
+// on with them.
+func TestDocumentOfRecordsGoesOn(t *testing.T) {
+	const records = `[{"id": 1,"name": "tau","tags": ["pi", "xi"],"score": 0}` + "\n" + `,{"id": 2,"name": "tau","tags": ["pi", "xi"],"score": 0}` + "\n" +
+		`,{"id": 3,"name": "rho","tags": ["pi", "xi"],"score": 0}` + "\n" + `,{"id": 4,"name": "rho","tags": ["pi", "xi"],"score": 0}]`
+	for cut := 45; cut < len(records)-1; cut++ {
+		for _, x := range []Expect{document, {Prefilled: true, Document: true}} {
+			got := playContinued(t, x, inside(records[:cut]), []string{inside(records[cut:])}, true)
+			if got.verdict != Complete || got.text != records[cut:] {
+				t.Errorf("%q: %+v, want %q", records[:cut], got, records[cut:])
+			}
+		}
+	}
+}
+
+func TestBeginsDocument(t *testing.T) {
+	f := func(text string, want bool) {
+		t.Helper()
+		if got := beginsDocument([]byte(text)); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+	const doc = "{\"a\": [1, -2.5e+3, \"x\\\"\\u00e9 \u00e9\", true, null],\n \"b\": {}}"
+	for n := range len(doc) + 1 {
+		f(doc[:n], true)
+	}
+	for _, text := range []string{"x", "{]", "[1,]", "{\"a\" 1", "[\"a\n", "[\"\\q", "[01", doc + "x", doc + "{", "[1 2", "tru "} {
+		f(text, false)
 	}
 }
 
@@ -118,6 +155,10 @@ func TestDocumentMustParse(t *testing.T) {
 	f(Broken, `{"a": `, `{"a": `, end(`Sure, here is the rest: 1}`))
 	f(Broken, `{"a": `, `{"a": `, sse(finish("STOP")))
 	f(Broken, `12`, `12`, end(`.`))
+	// A line break in a string is none that JSON has, whatever else is in it.
+	f(Broken, `{"a": "b`, `{"a": "b`, end("\n\"}"))
+	f(Broken, `{"a": "\"b`, `{"a": "\"b`, end("\n\"}"))
+	f(Broken, `{"a": "b`, `{"a": "b`, end("\t\\n\"}"))
 	// Only a STOP says that it is whole.
 	f(Complete, `{"a": 1`, `{"a": `, sse(sayEnd("1", "MAX_TOKENS")))
 	f(Cut, `{"a": `, `{"a": `, sse(say("1")))

@@ -1,7 +1,5 @@
 package stream
 
-import "github.com/valyala/fastjson"
-
 // joined takes an event of a continuation whose seam is not settled. text is
 // the transcript with the event's text behind it.
 func (s *Splice) joined(dst, text []byte) ([]byte, Verdict) {
@@ -184,8 +182,4 @@ func (s *Splice) limit(raw []byte) (keep int, stopped bool) {
 		}
 	}
 	return len(raw), false
-}
-
-func validDocument(raw []byte) bool {
-	return fastjson.ValidateBytes(AppendUnescaped(nil, raw)) == nil
 }

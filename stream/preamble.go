@@ -34,6 +34,9 @@ func (m *matcher) findAnchor(text []byte) (at span, ok bool) {
 		return span{}, false
 	}
 	at = m.where(text, i, len(m.wantAnchor))
+	if m.document && m.goesOnWith(text[:at.from]) {
+		return span{}, false
+	}
 	switch n := utf8.RuneCount(m.anchor); {
 	case isMark(text[:at.from]) && (n >= markedAnchor || bytes.HasSuffix(text[:at.from], []byte(openMark))):
 		return at, true

@@ -84,15 +84,37 @@ func (m *matcher) prepare(delivered []byte, x Expect) {
 	before := delivered[:len(delivered)-len(m.anchor)]
 	m.before = appendFolded(m.before[:0], before[max(0, len(before)-utf8.UTFMax*MaxHeldRunes):], x.Document)
 	m.wantAnchor = appendFolded(m.wantAnchor[:0], bytes.TrimRightFunc(m.anchor, isBlank), x.Document)
+	if m.unique && x.Document {
+		// Which it may not be without its white space.
+		all := appendFolded(nil, delivered, true)
+		m.unique = bytes.Index(all, m.wantAnchor) == len(all)-len(m.wantAnchor)
+	}
 	m.wantHead = m.wantHead[:0]
-	least := restartLeast * 3 / 4
-	head, full := firstRunes(delivered, restartLeast)
-	if full {
+	if head, full := m.head(); full {
 		m.wantHead = bytes.Trim(appendFolded(m.wantHead, head, x.Document), " ")
 	}
-	if utf8.RuneCount(m.wantHead) < least {
+	if utf8.RuneCount(m.wantHead) < restartLeast*3/4 {
 		m.wantHead = m.wantHead[:0]
 	}
+}
+
+// head returns the beginning of what was delivered that makes a restart; full
+// tells that there is that much. In a document, white space does not count.
+func (m *matcher) head() (head []byte, full bool) {
+	if !m.document {
+		return firstRunes(m.delivered, restartLeast)
+	}
+	n := 0
+	for i := range string(m.delivered[:min(len(m.delivered), utf8.UTFMax*MaxHeldRunes)]) {
+		r, size := utf8.DecodeRune(m.delivered[i:])
+		if !isBlank(r) {
+			n++
+		}
+		if n == restartLeast {
+			return m.delivered[:i+size], true
+		}
+	}
+	return nil, false
 }
 
 // match decides how text, the beginning of a continuation, joins what was
@@ -136,7 +158,7 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 		return SeamRestart, len(text), true
 	}
 	if m.prefilled {
-		return SeamDirect, 0, final || len(bytes.TrimSpace(text)) > 0
+		return SeamDirect, 0, final || len(bytes.TrimSpace(text)) > 0 && beginsDocument(append(bytes.Clone(m.delivered), text...))
 	}
 	if drop := m.overlap(text); drop > 0 {
 		return SeamOverlap, drop, true
