@@ -23,11 +23,15 @@ type manager struct {
 
 	mu    sync.Mutex // guards what follows
 	today today
-	shown string // the status that it was told last
+	shown string        // the status that it was told last
+	last  chan struct{} // closed when what it was told last has been sent; nil before the first
 }
 
 // statusTick is how often the status is brought up to date.
 const statusTick = 2 * time.Second
+
+// managerPatience is how long a manager is waited for that takes nothing.
+const managerPatience = 2 * time.Second
 
 func newManager(log *slog.Logger) *manager {
 	m := &manager{log: log}
@@ -38,12 +42,44 @@ func newManager(log *slog.Logger) *manager {
 	return m
 }
 
+// tell sends lines, behind all that was told before. It does not wait for that: a
+// manager that reads nothing must not keep the program from what signals ask for.
 func (m *manager) tell(lines ...string) {
 	if m.silent.Load() {
 		return
 	}
-	if _, err := daemon.SdNotify(false, strings.Join(lines, "\n")); err != nil {
-		m.log.Warn("the service manager is not told", "error", err.Error())
+	sent := make(chan struct{})
+	m.mu.Lock()
+	before := m.last
+	m.last = sent
+	m.mu.Unlock()
+	go func() {
+		defer close(sent)
+		if before != nil {
+			<-before
+		}
+		if _, err := daemon.SdNotify(false, strings.Join(lines, "\n")); err != nil {
+			m.log.Warn("the service manager is not told", "error", err.Error())
+		}
+	}()
+}
+
+// told waits for at most so long until the manager has been sent all that it was
+// told, and says whether it has.
+func (m *manager) told(within time.Duration) bool {
+	m.mu.Lock()
+	last := m.last
+	m.mu.Unlock()
+	if last == nil {
+		return true
+	}
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-last:
+		return true
+	case <-late.C:
+		return false
 	}
 }
 
@@ -92,10 +128,11 @@ func (m *manager) reloading() {
 }
 
 // handOver makes another process the service's main process, and says nothing
-// more itself.
+// more itself. It is told that before the other process tells it anything.
 func (m *manager) handOver(pid int) {
 	m.tell(fmt.Sprintf("MAINPID=%d", pid))
 	m.silent.Store(true)
+	m.told(managerPatience)
 }
 
 // attend keeps the manager's view of s up to date, until ctx is done. The
@@ -108,8 +145,11 @@ func (m *manager) attend(ctx context.Context, s *proxy.Server) {
 	t := time.NewTicker(statusTick)
 	defer t.Stop()
 	for {
-		if status, isNew := m.status(s); isNew {
-			m.tell("STATUS=" + status)
+		// What is told again and again does not pile up.
+		if m.told(statusTick) {
+			if status, isNew := m.status(s); isNew {
+				m.tell("STATUS=" + status)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -130,7 +170,7 @@ func (m *manager) feed(ctx context.Context, s *proxy.Server) {
 		probe, cancel := context.WithTimeout(ctx, every)
 		err := s.Probe(probe)
 		cancel()
-		if err == nil {
+		if err == nil && m.told(every) {
 			m.tell(daemon.SdNotifyWatchdog)
 		}
 		if (err == nil) != well && ctx.Err() == nil {

@@ -300,6 +300,7 @@ func (p *process) end(ctx context.Context, act func()) {
 		case <-ctx.Done():
 		}
 	}
+	p.manager.told(managerPatience)
 	p.log.Info("stopped", "after", time.Since(begin))
 }
 
