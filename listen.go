@@ -91,6 +91,9 @@ func openSockets(cfg *proxy.Config, made string, log *slog.Logger) (s *sockets, 
 // inherit takes over an inherited socket. made: a process before this one opened it.
 func (s *sockets) inherit(f *os.File, made bool, log *slog.Logger) error {
 	defer f.Close()
+	if !listens(f) {
+		return fmt.Errorf("inherited socket %q: must be a stream socket that listens (ListenStream= and Accept=no in systemd.socket(5))", f.Name())
+	}
 	l, err := net.FileListener(f)
 	if err != nil {
 		return fmt.Errorf("inherited socket %q: %w", f.Name(), err)
@@ -109,6 +112,22 @@ func (s *sockets) inherit(f *os.File, made bool, log *slog.Logger) error {
 	}
 	s.public = append(s.public, l)
 	return nil
+}
+
+// listens tells whether f is a stream socket that can be accepted from. Package
+// net takes others for listeners, too, which fail when they are used.
+func listens(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	is := false
+	raw.Control(func(fd uintptr) {
+		kind, failed := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_TYPE)
+		accepts, unknown := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN)
+		is = failed == nil && kind == syscall.SOCK_STREAM && (accepts != 0 || unknown != nil)
+	})
+	return is
 }
 
 func (s *sockets) close() {

@@ -347,35 +347,3 @@ func TestLimits(t *testing.T) {
 	f(100, "may open 100 descriptors, and needs 256")
 	f(1000, "MAX_STREAMS 500 with MAX_QUEUE 10 needs 1074", "MAX_STREAMS=500", "MAX_QUEUE=10")
 }
-
-// TestStuckManager: a service manager that reads nothing keeps the program from
-// nothing that signals ask for.
-func TestStuckManager(t *testing.T) {
-	u := newUnit(t, upstream.Always(nil), "WATCHDOG_USEC=300000")
-	path := filepath.Join(t.TempDir(), "stuck")
-	addr := &net.UnixAddr{Name: path, Net: "unixgram"}
-	stuck, err := net.ListenUnixgram("unixgram", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stuck.Close()
-	c, err := net.DialUnix("unixgram", nil, addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	// Until there is no room for more.
-	for n := 0; err == nil; n++ {
-		c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, err = c.Write([]byte("X=" + strconv.Itoa(n)))
-	}
-	u.env = append(u.env, "NOTIFY_SOCKET="+path)
-	cmd := u.start(os.Args[0], "")
-	u.says(`"listening"`)
-	for n := 1; n <= 3; n++ {
-		cmd.Process.Signal(syscall.SIGHUP)
-		u.repeats(`"configuration loaded"`, n)
-	}
-	cmd.Process.Signal(syscall.SIGTERM)
-	u.ends(cmd, 0)
-}
