@@ -15,6 +15,7 @@ type dialer struct {
 	connect time.Duration
 	tls     *tls.Config
 	byName  func(addr string, until time.Time) (net.Conn, error) // dialName
+	spare   func()                                               // closes what lies idle, see Server.closeIdle
 	found   atomic.Pointer[found]
 }
 
@@ -84,6 +85,10 @@ func (t *transport) dialed(e *exchange, conn *upstreamConn) (err error) {
 func (d *dialer) connectTo(addr string) (conn, below net.Conn, err error) {
 	until := time.Now().Add(d.connect)
 	c, err := d.dialTCP(addr, until)
+	if outOfDescriptors(err) {
+		d.spare()
+		c, err = d.dialTCP(addr, until)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errDial, err)
 	}

@@ -1,6 +1,10 @@
 package proxy
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
 
 // defaultConns is the number of upstream connections where the system names
 // no limit.
@@ -23,6 +27,12 @@ func maxConns() int {
 		return defaultConns
 	}
 	return int(min(max(64, (max(limit, keptDescriptors)-keptDescriptors)/2), 1<<20))
+}
+
+// outOfDescriptors tells whether err is that the process, or the system, has no
+// descriptor left. Idle upstream connections are what can be done without then.
+func outOfDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // CheckLimits returns an error when the process may not open the descriptors

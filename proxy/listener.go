@@ -23,6 +23,7 @@ type clientListener struct {
 	stall time.Duration
 	certs *certificates // nil: no TLS
 	room  chan struct{} // holds one value for each connection, and is shared by all listeners
+	spare func()        // closes what lies idle, see Server.closeIdle; nil: nothing does
 
 	reached, apart atomic.Bool // what Probe found, see there
 
@@ -53,6 +54,9 @@ func (l *clientListener) Accept() (net.Conn, error) {
 		if !passing(err) {
 			<-l.room
 			return nil, err
+		}
+		if l.spare != nil && outOfDescriptors(err) {
+			l.spare()
 		}
 		time.Sleep(acceptPause)
 	}

@@ -45,7 +45,7 @@ func gateLimits(cfg *Config) routing.Limits {
 	return routing.Limits{Streams: cfg.MaxStreams, Queue: cfg.MaxQueue}
 }
 
-// closeIdle closes the upstream connections that nobody uses.
+// closeIdle closes the upstream connections that nobody uses, of all targets.
 func (s *Server) closeIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -333,6 +333,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	clients := newClientListener(l, s.cfg.ClientStallTimeout, s.certs, s.room)
+	clients.spare = s.closeIdle
 	s.mu.Lock()
 	s.listeners = append(s.listeners, clients)
 	draining := s.draining.Load()

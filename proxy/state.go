@@ -203,7 +203,7 @@ func (s *Server) transport(base *routing.Base, cfg *Config) *transport {
 	defer s.mu.Unlock()
 	t := s.transports[key]
 	if t == nil {
-		t = newTransport(base, cfg, maxConns(), s.recovered)
+		t = newTransport(base, cfg, maxConns(), s.recovered, s.closeIdle)
 		s.transports[key] = t
 	}
 	return t

@@ -30,9 +30,9 @@ type dialSettings struct {
 }
 
 // newTransport makes one. recovered is called by defer where a panic would end
-// the program.
-func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(where string, err *error)) *transport {
-	d := &dialer{connect: cfg.ConnectTimeout, byName: dialName}
+// the program, and spare where the program is out of descriptors.
+func newTransport(base *routing.Base, cfg *Config, maxConns int, recovered func(where string, err *error), spare func()) *transport {
+	d := &dialer{connect: cfg.ConnectTimeout, byName: dialName, spare: spare}
 	if base.TLS {
 		d.tls = &tls.Config{
 			ServerName:         base.ServerName,
