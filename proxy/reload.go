@@ -211,5 +211,5 @@ func stampOf(path string) string {
 	if err != nil {
 		return "missing"
 	}
-	return fmt.Sprint(st.Size(), st.ModTime().UnixNano())
+	return fmt.Sprint(st.Size(), st.ModTime().UnixNano()) + inodeStamp(st)
 }
