@@ -19,6 +19,7 @@ type LogFile struct {
 	path   string
 	f      *os.File
 	looked time.Time
+	torn   bool // the last line was written in part
 	again  atomic.Bool
 }
 
@@ -50,11 +51,20 @@ func (l *LogFile) Write(p []byte) (int, error) {
 			// Until there can be a new one, lines go to the old one.
 			if f, err := openAppend(l.path); err == nil {
 				l.f.Close()
-				l.f = f
+				l.f, l.torn = f, false
 			}
 		}
 	}
-	return l.f.Write(p)
+	if l.torn {
+		// The disk was full: what comes now is a line of its own.
+		if _, err := l.f.Write([]byte("\n")); err != nil {
+			return 0, err
+		}
+		l.torn = false
+	}
+	n, err := l.f.Write(p)
+	l.torn = n > 0 && p[n-1] != '\n'
+	return n, err
 }
 
 // moved tells whether the path leads to another file than the open one.
