@@ -9,26 +9,38 @@ import (
 	"gemini-resilient-proxy/routing"
 )
 
-// memoryTick is how often the memory in use is looked at.
-const memoryTick = 100 * time.Millisecond
+const (
+	// memoryTick is how often the memory in use is looked at, where it has a limit.
+	memoryTick = 100 * time.Millisecond
+	// memoryRest is how often it is looked whether there is a limit now.
+	memoryRest = 5 * time.Second
+)
 
-// watchMemory keeps s.memory up to date, if the process has a limit of its own
-// (GOMEMLIMIT).
+// watchMemory keeps s.memory up to date. The limit is the runtime's own
+// (GOMEMLIMIT), and may change at any time, as that of the cgroup does.
 func (s *Server) watchMemory() {
-	limit := debug.SetMemoryLimit(-1)
-	if limit == math.MaxInt64 {
-		return
-	}
-	t := time.NewTicker(memoryTick)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
-		s.memory.Observe(memoryInUse(), uint64(limit))
 		select {
 		case <-s.stop:
 			return
 		case <-t.C:
 		}
+		t.Reset(s.observeMemory())
 	}
+}
+
+// observeMemory looks at the memory in use, and returns when it is to be looked
+// at again.
+func (s *Server) observeMemory() time.Duration {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		s.memory.Observe(0, 0)
+		return memoryRest
+	}
+	s.memory.Observe(memoryInUse(), uint64(limit))
+	return memoryTick
 }
 
 // memoryInUse returns what counts towards GOMEMLIMIT
