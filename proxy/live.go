@@ -66,6 +66,10 @@ type live struct {
 	lastAt   time.Time // zero before the first
 	history  []liveSums
 	watchers map[chan struct{}]struct{} // told of each new point
+
+	making sync.Mutex // held while the newest event is made, and guards what follows
+	event  []byte     // of the newest point
+	made   time.Time  // of which point it is
 }
 
 // liveSums are histograms at a time.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -66,12 +67,9 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	c := http.NewResponseController(w)
 	for all := true; ; all = false {
-		b, err := json.Marshal(s.liveMessage(all))
-		if err != nil {
-			return
-		}
+		event := s.liveEvent(all)
 		c.SetWriteDeadline(time.Now().Add(liveWrite))
-		if _, err := w.Write(append(append([]byte("data: "), b...), "\r\n\r\n"...)); err != nil || c.Flush() != nil {
+		if _, err := w.Write(event); err != nil || event == nil || c.Flush() != nil {
 			return
 		}
 		select {
@@ -82,6 +80,33 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// liveEvent returns what a page is told, as it is sent. What is told of the newest
+// point is made once for all pages: of some thousand groups it is a megabyte.
+func (s *Server) liveEvent(all bool) []byte {
+	if all {
+		return liveBytes(s.liveMessage(true))
+	}
+	l := &s.live
+	l.making.Lock()
+	defer l.making.Unlock()
+	l.mu.Lock()
+	newest := l.lastAt
+	l.mu.Unlock()
+	if l.event == nil || !l.made.Equal(newest) {
+		l.event, l.made = liveBytes(s.liveMessage(false)), newest
+	}
+	return l.event
+}
+
+// liveBytes returns a message as an event, nil when it has none.
+func liveBytes(m liveMessage) []byte {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	return slices.Concat([]byte("data: "), b, []byte("\r\n\r\n"))
 }
 
 // watch returns a channel that has a value when there is a new point.
