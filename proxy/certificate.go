@@ -141,10 +141,11 @@ type certificates struct {
 	tickets    tickets
 	handshakes handshakes
 
-	now  atomic.Pointer[tls.Config]
-	next atomic.Int64 // when the files are to be looked at again, Unix nanoseconds
-	mu   sync.Mutex   // held while they are
-	seen string       // the version that was tried last
+	begun time.Time
+	now   atomic.Pointer[tls.Config]
+	next  atomic.Int64 // when the files are to be looked at again, in ns from begun, whatever the clock is set to
+	mu    sync.Mutex   // held while they are
+	seen  string       // the version that was tried last
 }
 
 // newCertificates loads the files. It returns nil when there are none. Of the
@@ -159,6 +160,7 @@ func newCertificates(f tlsFiles, conns int, log *slog.Logger) (*certificates, er
 		return nil, err
 	}
 	now := time.Now()
+	c.begun = now
 	c.top = &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(time.Now()), nil },
@@ -170,7 +172,7 @@ func newCertificates(f tlsFiles, conns int, log *slog.Logger) (*certificates, er
 // current returns the configuration for a handshake. Whoever comes while
 // another looks at the files does not wait.
 func (c *certificates) current(now time.Time) *tls.Config {
-	if now.UnixNano() >= c.next.Load() && c.mu.TryLock() {
+	if int64(now.Sub(c.begun)) >= c.next.Load() && c.mu.TryLock() {
 		if err := c.refresh(now); err != nil {
 			c.log.Error("the certificate is not loaded, the old one stays", "error", err.Error())
 		}
@@ -182,7 +184,7 @@ func (c *certificates) current(now time.Time) *tls.Config {
 // refresh takes what the files hold, if it is new. An error is returned once
 // for each version of the files.
 func (c *certificates) refresh(now time.Time) error {
-	c.next.Store(now.Add(certificateTick).UnixNano())
+	c.next.Store(int64(now.Sub(c.begun) + certificateTick))
 	c.tickets.turn(c.top, now)
 	contents, err := c.files.read()
 	seen := fmt.Sprintf("%x %v", contents.digest(), err)

@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
 )
 
 // twoInPEM returns two certificates, and the key of the first.
@@ -82,4 +87,37 @@ func errText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// TestCertificateWhileTheClockIsSet: files are followed also when the machine's
+// clock was set back.
+func TestCertificateWhileTheClockIsSet(t *testing.T) {
+	dir := t.TempDir()
+	files := tlsFiles{cert: filepath.Join(dir, "crt"), key: filepath.Join(dir, "key")}
+	write := func() (cert []byte) {
+		t.Helper()
+		cert, _, key := twoInPEM(t)
+		for path, b := range map[string][]byte{files.cert: cert, files.key: key} {
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return cert
+	}
+	write()
+	c, err := newCertificates(files, 1, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(write())
+	later := c.begun.Add(2 * certificateTick)
+	now := later
+	// The seconds of the wall clock are above the 30 bits of its nanoseconds.
+	*(*uint64)(unsafe.Pointer(&now)) -= 3600 << 30
+	if now.Sub(later) != 0 || now.Round(0).Sub(later.Round(0)) != -time.Hour {
+		t.Skip("package time keeps its times in another way")
+	}
+	if got := c.current(now).Certificates[0].Certificate[0]; !bytes.Equal(got, block.Bytes) {
+		t.Error("the new certificate is not shown")
+	}
 }

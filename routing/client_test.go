@@ -107,7 +107,8 @@ func TestClientRequestsPerMinute(t *testing.T) {
 			begun = append(begun, at)
 			continue
 		}
-		ahead := window{slices.Clone(c.started.slots), c.started.sum, c.started.at}
+		ahead := c.started.window
+		ahead.slots = slices.Clone(ahead.slots)
 		if again := ahead.untilBelow(noon.Add(at+wait), 30); again != 0 {
 			t.Fatalf("told to wait %v, and then %v more", wait, again)
 		}
