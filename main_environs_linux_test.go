@@ -85,3 +85,22 @@ func TestStuckManager(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGTERM)
 	u.ends(cmd, 0)
 }
+
+// TestNoManager: a socket of notifications that is not there, as in a container
+// that has its environment from elsewhere, is told of once.
+func TestNoManager(t *testing.T) {
+	u := newUnit(t, upstream.Always(nil), "WATCHDOG_USEC=30000")
+	u.env = append(u.env, "NOTIFY_SOCKET="+filepath.Join(t.TempDir(), "none"))
+	cmd := u.start(os.Args[0], "")
+	u.says("the service manager is not told")
+	for n := 1; n <= 3; n++ {
+		cmd.Process.Signal(syscall.SIGHUP)
+		u.repeats(`"configuration loaded"`, n)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	u.ends(cmd, 0)
+	<-u.ended
+	if n := strings.Count(u.logged(), "the service manager is not told"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}

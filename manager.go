@@ -25,6 +25,8 @@ type manager struct {
 	today today
 	shown string        // the status that it was told last
 	last  chan struct{} // closed when what it was told last has been sent; nil before the first
+
+	failed bool // what was sent last did not reach it, which was logged
 }
 
 // statusTick is how often the status is brought up to date.
@@ -58,7 +60,12 @@ func (m *manager) tell(lines ...string) {
 		if before != nil {
 			<-before
 		}
-		if _, err := daemon.SdNotify(false, strings.Join(lines, "\n")); err != nil {
+		_, err := daemon.SdNotify(false, strings.Join(lines, "\n"))
+		m.mu.Lock()
+		again := m.failed
+		m.failed = err != nil
+		m.mu.Unlock()
+		if err != nil && !again {
 			m.log.Warn("the service manager is not told", "error", err.Error())
 		}
 	}()
