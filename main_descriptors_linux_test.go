@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -60,4 +62,26 @@ func TestIdleUpstreamsGiveWay(t *testing.T) {
 	ask("b", other, two)
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	s.ends(0)
+}
+
+// TestAdminErrorsAreLogged as all else is, in the form that the settings ask for.
+func TestAdminErrorsAreLogged(t *testing.T) {
+	u := newUnit(t, upstream.Always(nil))
+	cmd := u.run()
+	limit(t, cmd.Process.Pid, 3)
+	c, err := net.Dial("tcp", u.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	u.says("too many open files")
+	limit(t, cmd.Process.Pid, 4096)
+	cmd.Process.Signal(syscall.SIGTERM)
+	u.ends(cmd, 0)
+	<-u.ended
+	for line := range strings.Lines(u.logged()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
 }

@@ -109,7 +109,8 @@ func (p *process) listenToSignals() {
 // begin serves all sockets. When it returns, connections are accepted.
 func (p *process) begin() error {
 	if len(p.sockets.admin) > 0 {
-		p.admin = &http.Server{Handler: p.server.Admin(), ReadHeaderTimeout: 10 * time.Second}
+		p.admin = &http.Server{Handler: p.server.Admin(), ReadHeaderTimeout: 10 * time.Second,
+			ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn)}
 		for _, l := range p.sockets.admin {
 			go p.admin.Serve(l)
 		}
