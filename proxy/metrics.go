@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"gemini-resilient-proxy/routing"
-	"gemini-resilient-proxy/stream"
 )
 
 // metrics are the proxy's counters. Labels come from the configuration and
@@ -49,7 +48,8 @@ type metrics struct {
 	// Sums over all groups, for the live page. Of events those of no loop.
 	events, requestsEver, healedEver, gaveUpEver, brokenEver atomic.Int64
 
-	perGroup sync.Map // group name -> *groupCounters
+	perGroup sync.Map        // group name -> *groupCounters
+	groups   map[string]bool // that have series, and whether they are gone; see follow
 }
 
 // groupCounters are a group's counters that every request moves. Looking one
@@ -113,7 +113,7 @@ func newMetrics(groups []string) *metrics {
 		m.linesLeft[i] = lines.WithLabelValues(name)
 	}
 	m.registry.MustRegister(lines)
-	m.prime(groups)
+	m.follow(groups)
 	for i, name := range kindNames {
 		m.toFirstOf[i] = m.toFirst.WithLabelValues(name)
 	}
@@ -160,36 +160,6 @@ func (m *metrics) watchCertificate(c *certificates) {
 		Help: "When the certificate of the public listener is no longer valid, in Unix time."}, func() float64 {
 		return float64(c.expiry().Unix())
 	}))
-}
-
-// prime makes the series of all groups, so that a rate over the first
-// interruption of a process is not lost.
-func (m *metrics) prime(groups []string) {
-	for _, reason := range refusedReasons {
-		m.refused.WithLabelValues(reason)
-	}
-	for _, k := range stream.SeamKinds() {
-		m.seams.WithLabelValues(k.String())
-	}
-	for _, g := range groups {
-		m.healed.WithLabelValues(g)
-		m.attempts.WithLabelValues(g)
-		m.clientGone.WithLabelValues(g)
-		m.wasted.WithLabelValues(g)
-		m.ejections.WithLabelValues(g)
-		m.keysEjected.WithLabelValues(g)
-		m.keysParked.WithLabelValues(g)
-		m.fallbacks.WithLabelValues(g)
-		m.callEnds.WithLabelValues(g)
-		for _, reason := range gaveUpReasons {
-			m.gaveUp.WithLabelValues(g, reason)
-		}
-		for _, o := range routing.Outcomes() {
-			if o.Interruption() {
-				m.interruptions.WithLabelValues(g, o.String())
-			}
-		}
-	}
 }
 
 // showVersion says what runs. It is called once.

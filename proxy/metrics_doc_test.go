@@ -147,7 +147,7 @@ func TestMetricsPage(t *testing.T) {
 		fmt.Fprintf(&want, "| `%s` | %s | %s | %s |\n", f.name, f.kind, labels, f.help)
 	}
 	fmt.Fprintf(&want, "\n| label | values |\n|---|---|\n"+
-		"| `group` | a group of the settings; empty for requests that were refused before they had one |\n"+
+		"| `group` | a group of the settings; empty for requests that were refused before they had one. A group that is taken out of them has its series until they are loaded once more |\n"+
 		"| `kind` of a request | %s |\n"+
 		"| `kind` of a seam | %s |\n"+
 		"| `code` | class of the status: %s |\n"+

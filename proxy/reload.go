@@ -109,7 +109,7 @@ func (s *Server) apply(cfg Config) error {
 			s.log.Warn("setting needs a restart", "setting", name)
 		}
 	}
-	s.metrics.prime(st.names())
+	s.metrics.follow(st.names())
 	s.state.Store(st)
 	s.gate.SetLimits(gateLimits(&cfg), time.Now())
 	s.dropTransports(st)
