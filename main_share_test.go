@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 
 	"gemini-resilient-proxy/bench/upstream"
 )
@@ -229,4 +231,20 @@ retry_base_delay: 10ms
 			other.shows("/metrics", fmt.Sprintf("\ngemini_proxy_shared_replicas %d\n", len(all)-i-1))
 		}
 	}
+}
+
+// dump returns all that the server holds.
+func (r *redisServer) dump() string {
+	r.t.Helper()
+	opts, err := redis.ParseURL("redis://:" + redisPassword + "@" + r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c := redis.NewClient(opts)
+	defer c.Close()
+	var text strings.Builder
+	for _, key := range c.Keys(context.Background(), "*").Val() {
+		fmt.Fprintln(&text, key, c.HGetAll(context.Background(), key).Val(), c.ZRange(context.Background(), key, 0, -1).Val())
+	}
+	return text.String()
 }

@@ -55,6 +55,9 @@
 // ejected, from the state and the Gate, and puts what it hears into them; an
 // exchange finds leases there and never asks the server. It can ask for the next
 // talk to be soon, and wait a moment for what that brings (share_wait.go).
+// Where things came from that the API keeps (origin.go) is told and asked on a
+// second goroutine (share_origins.go): an exchange that brings something of which
+// nothing is known here waits a moment for the answer (share_seek.go).
 //
 // What another goroutine may do to an exchange: cancel it, when the client
 // has left (watch_linux.go) or the drain is over (server.go). That wakes it

@@ -119,7 +119,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 			t.Errorf("%s: the help is no sentence: %q", f.name, f.help)
 		}
 		for _, l := range f.labels {
-			if !slices.Contains([]string{"group", "kind", "code", "cause", "reason", "client", "version", "goversion"}, l) {
+			if !slices.Contains([]string{"group", "kind", "code", "cause", "reason", "client", "answer", "version", "goversion"}, l) {
 				t.Errorf("%s: the label %s is unknown here; what comes from a request must not be one", f.name, l)
 			}
 		}

@@ -35,11 +35,17 @@ const (
 // from. Clients send them back.
 func (e *exchange) learn(data []byte) {
 	l := &e.lease
-	note := func(value []byte) { e.s.origins.Note(value, l.origin()) }
+	note := func(value []byte) { e.note(value, l.origin()) }
 	stream.EachToken(data, note)
 	if e.group.signs {
 		stream.EachSignature(data, note)
 	}
+}
+
+// note remembers where a value came from, here and for the other replicas.
+func (e *exchange) note(value []byte, from routing.Origin) {
+	e.s.origins.Note(value, from)
+	e.s.share.learned(value, from, e.st)
 }
 
 // origin names the place of the lease.
@@ -56,44 +62,62 @@ func (l *lease) origin() routing.Origin {
 // interaction are kept for the key that made them; a thought signature is known
 // best where it was made, and the newest of them says where the conversation was.
 func (e *exchange) findOrigin(body []byte) {
-	if !e.group.bound || e.from.group != nil {
-		return
-	}
-	stream.EachToken(body, func(value []byte) { e.cameFrom(value, toBoth) })
-	for _, find := range [...]func(){
-		func() { e.keptFor(stream.ResourceName(e.path)) },
-		func() { stream.EachResource(body, e.keptFor) },
-	} {
-		if e.from.group == nil {
-			find()
-		}
-	}
-	if e.from.group == nil && e.group.signs {
-		stream.EachSignature(body, func(value []byte) { e.cameFrom(value, toTarget) })
+	if e.group.bound && e.from.group == nil && e.findHere(body, nil) && e.s.share.mayAsk() {
+		e.findElsewhere(body)
 	}
 }
 
-// keptFor is cameFrom for the name of something that the API keeps.
-func (e *exchange) keptFor(name []byte) {
-	if len(name) > 0 {
-		e.cameFrom(append([]byte("kept "), name...), toKey)
+// findHere is findOrigin by what this process knows. It tells whether the request
+// brings something of which it knows nothing and that would say more. All such
+// things are put into strange, unless that is nil.
+func (e *exchange) findHere(body []byte, strange *sought) (some bool) {
+	look := func(value []byte, t tie) {
+		if !e.cameFrom(value, t) {
+			some = true
+			strange.add(value, t)
+		}
 	}
+	stream.EachToken(body, func(value []byte) { look(value, toBoth) })
+	if e.from.group != nil {
+		return false
+	}
+	keptFor := func(name []byte) {
+		if len(name) > 0 {
+			look(keptName(name), toKey)
+		}
+	}
+	if keptFor(stream.ResourceName(e.path)); e.from.group == nil {
+		stream.EachResource(body, keptFor)
+	}
+	if e.from.group != nil {
+		return false
+	}
+	if e.group.signs {
+		stream.EachSignature(body, func(value []byte) { look(value, toTarget) })
+	}
+	return some
 }
+
+// What a value that is no token and no signature begins with.
+var (
+	keptMark   = []byte("kept ")
+	uploadMark = []byte("upload ")
+)
+
+// keptName is what something is remembered by that the API keeps.
+func keptName(name []byte) []byte { return append(keptMark[:len(keptMark):len(keptMark)], name...) }
 
 // learnKept notes whose something is that the API keeps.
 func (e *exchange) learnKept(name []byte) {
 	if len(name) > 0 && e.group.bound {
-		e.s.origins.Note(append([]byte("kept "), name...), e.lease.origin())
+		e.note(keptName(name), e.lease.origin())
 	}
 }
 
 // cameFrom makes the place that the value came from that of the request, if it
-// is one of its group's or the fallback's.
-func (e *exchange) cameFrom(value []byte, t tie) {
+// is one of its group's or the fallback's. It tells whether that is known.
+func (e *exchange) cameFrom(value []byte, t tie) (known bool) {
 	o, known := e.s.origins.Find(value)
-	if !known {
-		return
-	}
 	for _, g := range [...]*group{e.group, e.group.fallback} {
 		if g == nil || g.Name != o.Group {
 			continue
@@ -106,9 +130,10 @@ func (e *exchange) cameFrom(value []byte, t tie) {
 			if g.keys != nil && t != toTarget {
 				e.from.key = g.keys.Index(o.Key)
 			}
-			return
+			return known
 		}
 	}
+	return known
 }
 
 // borrowThere takes the place that the request came from. ok is false when the
@@ -170,7 +195,7 @@ func uploadName(query []byte) []byte {
 	if len(id) == 0 {
 		return nil
 	}
-	return append([]byte("upload "), id...)
+	return append(uploadMark[:len(uploadMark):len(uploadMark)], id...)
 }
 
 // learnUpload notes where an upload goes on whose URL the upstream names, and
@@ -179,13 +204,17 @@ func (e *exchange) learnUpload(url []byte) {
 	if _, query, some := bytes.Cut(url, []byte("?")); some && (e.group.bound || e.pooled) {
 		o := e.lease.origin()
 		o.Client = e.place.name()
-		e.s.origins.Note(uploadName(query), o)
+		e.note(uploadName(query), o)
 	}
 }
 
 // findUpload finds out where the upload was begun that the request goes on with.
 func (e *exchange) findUpload() {
-	if e.isUpload() {
-		e.cameFrom(uploadName(e.query), toBoth)
+	if !e.isUpload() {
+		return
+	}
+	name := uploadName(e.query)
+	if len(name) > 0 && !e.cameFrom(name, toBoth) && (e.group.bound || e.group.keys != nil) && e.s.share.mayAsk() && e.seek([][]byte{name}) {
+		e.cameFrom(name, toBoth)
 	}
 }

@@ -176,7 +176,7 @@ var settingTable = []setting{
 		meaning: "time a request waits at most before it is refused",
 		codec:   durationCodec(func(c *Config) *time.Duration { return &c.QueueTimeout }, true)},
 	{name: "REDIS_URL", def: "off", secret: true,
-		meaning: "Redis or Valkey over which replicas share limits, parked keys and ejections: redis://[user:password@]host[:port][/db], rediss:// with TLS, or unix:///path; or off",
+		meaning: "Redis or Valkey over which replicas share limits, parked keys, ejections and where files and conversations belong: redis://[user:password@]host[:port][/db], rediss:// with TLS, or unix:///path; or off",
 		codec:   redisCodec},
 	{name: "HEAL", def: "on", own: true,
 		meaning: "on; off relays everything; shadow relays too, and counts what would have been healed",

@@ -32,6 +32,8 @@ const (
 	// aloneFirst and aloneMost bound the time between two tries to join.
 	aloneFirst = 250 * time.Millisecond
 	aloneMost  = 5 * time.Second
+	// idleMost is how long a connection may have been idle that is used again.
+	idleMost = time.Minute
 )
 
 // sharer keeps limits and what is left out together with other replicas, over a
@@ -47,8 +49,12 @@ type sharer struct {
 	wake    chan struct{}
 	life    context.Context // done when the sharer is to end
 	done    chan struct{}   // closed when nothing is shared any more
-	changed atomic.Bool     // there may be marks to tell of
-	waiting atomic.Int64    // requests that wait for a lease
+	origins *originShare
+	up      atomic.Bool  // it has joined
+	talks   atomic.Int64 // exchanges that went well
+	changed atomic.Bool  // there may be marks to tell of
+	seekers atomic.Int64 // requests that ask for an origin
+	waiting atomic.Int64 // requests that wait for a lease
 
 	// What follows is the goroutine's.
 	joined bool
@@ -75,16 +81,21 @@ func newSharer(url routing.Secret, current func() *state, gate *routing.Gate, lo
 	}
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = joinTimeout, joinTimeout, joinTimeout, joinTimeout
 	opts.ContextTimeoutEnabled = true
-	opts.MaxRetries, opts.DialerRetries, opts.PoolSize = -1, 1, 1
+	opts.MaxRetries, opts.DialerRetries, opts.PoolSize = -1, 1, 2
+	// Nothing may have been asked of origins for long, and what is in between may
+	// have forgotten the connection.
+	opts.ConnMaxIdleTime = idleMost
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	redis.SetLogger(quietRedis{})
 	var name [8]byte
 	rand.Read(name[:])
-	return &sharer{
+	s := &sharer{
 		client: redis.NewClient(opts), me: "r" + hex.EncodeToString(name[:]), current: current, gate: gate, log: log,
 		metrics: newShareMetrics(m), wake: make(chan struct{}, 1), life: context.Background(), done: make(chan struct{}), known: map[string]time.Time{},
-	}, nil
+	}
+	s.origins = newOriginShare(s)
+	return s, nil
 }
 
 // quietRedis drops what go-redis logs: the sharer says what matters, once.
@@ -101,7 +112,9 @@ func (s *sharer) run(stop <-chan struct{}) {
 	life, cancel := context.WithCancel(context.Background())
 	s.life = life
 	go func() { <-stop; cancel() }()
-	defer s.client.Close()
+	told := make(chan struct{})
+	go func() { s.origins.run(stop); close(told) }()
+	defer func() { <-told; s.client.Close() }()
 	for {
 		rest := s.turn()
 		if s.joined {
@@ -191,8 +204,14 @@ func (s *sharer) meet() error {
 	if err := s.talk(s.pace.lease()); err != nil {
 		return err
 	}
+	s.talks.Add(1)
 	if !s.joined {
 		s.joined, s.warned, s.since = true, false, time.Now()
+		s.up.Store(true)
+		select {
+		case s.origins.wake <- struct{}{}:
+		default:
+		}
 		s.metrics.joined.Set(1)
 		s.log.Info("limits are shared with other replicas")
 	}
@@ -222,6 +241,7 @@ func (s *sharer) adopt(st *state) {
 
 // part makes the replica go on alone.
 func (s *sharer) part(err error) {
+	s.up.Store(false)
 	s.shared.alone(time.Now())
 	s.metrics.failures.Inc()
 	s.metrics.joined.Set(0)

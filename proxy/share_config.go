@@ -46,8 +46,9 @@ func validAddress(addr string) bool {
 
 // shareMetrics tell how replicas get on with each other.
 type shareMetrics struct {
-	joined, replicas prometheus.Gauge
-	failures, heard  prometheus.Counter
+	joined, replicas        prometheus.Gauge
+	failures, heard, untold prometheus.Counter
+	origins                 *prometheus.CounterVec
 }
 
 func newShareMetrics(m *metrics) *shareMetrics {
@@ -62,7 +63,13 @@ func newShareMetrics(m *metrics) *shareMetrics {
 		replicas: gauge("shared_replicas", "Replicas that share limits, this one included; 0 while it goes on alone."),
 		failures: counter("shared_failures_total", "Times that the server of REDIS_URL did not answer as it should, or in time."),
 		heard:    counter("shared_marks_total", "Keys and targets that were left out because another replica said so."),
+		untold:   counter("shared_origins_dropped_total", "Times that other replicas were not told where something belongs, since too much was to be told."),
+		origins: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "shared_origins_total",
+			Help: "Requests that asked other replicas where something belongs, by answer: found, unknown, none (no answer in time)."}, []string{"answer"}),
 	}
-	m.registry.MustRegister(s.joined, s.replicas, s.failures, s.heard)
+	for _, answer := range []string{"found", "unknown", "none"} {
+		s.origins.WithLabelValues(answer)
+	}
+	m.registry.MustRegister(s.joined, s.replicas, s.failures, s.heard, s.untold, s.origins)
 	return s
 }

@@ -94,23 +94,41 @@ func (o *Origins) keep(h uint64, at *Origin) {
 	o.young[h] = at
 }
 
-// hash is the same for a value in both alphabets of base64, with padding and
-// without (RFC 4648): some clients read it as bytes, and write it their own way.
+// AppendPlain appends what Origins know a value by, which is the same in both
+// alphabets of base64, with padding and without (RFC 4648): some clients read it
+// as bytes, and write it their own way.
+func AppendPlain(dst, value []byte) []byte {
+	for _, c := range value {
+		if c, some := plain(c); some {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// plain returns what stands for a byte of a value. some is false for padding.
+func plain(c byte) (_ byte, some bool) {
+	switch c {
+	case '-':
+		return '+', true
+	case '_':
+		return '/', true
+	}
+	return c, c != '='
+}
+
+// hash is that of what AppendPlain appends.
 func (o *Origins) hash(value []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(o.seed)
 	var room [128]byte
 	n := 0
 	for _, c := range value {
-		switch c {
-		case '-':
-			c = '+'
-		case '_':
-			c = '/'
-		case '=':
+		var some bool
+		if room[n], some = plain(c); !some {
 			continue
 		}
-		if room[n] = c; n < len(room)-1 {
+		if n < len(room)-1 {
 			n++
 			continue
 		}

@@ -38,6 +38,9 @@ func TestOriginsOfBothAlphabets(t *testing.T) {
 	long := strings.Repeat("ab+/", 100)
 	o.Note([]byte(long+"a+/="), Origin{Target: "a"})
 	for _, same := range []string{long + "a+/", long + "a-_", strings.Repeat("ab-_", 100) + "a-_=="} {
+		if plain := string(AppendPlain(nil, []byte(same))); plain != long+"a+/" {
+			t.Errorf("%s is %s", tail(same), tail(plain))
+		}
 		if _, known := o.Find([]byte(same)); !known {
 			t.Errorf("%s is not known", tail(same))
 		}
