@@ -58,8 +58,8 @@ type sharer struct {
 
 	// What follows is the goroutine's.
 	joined bool
-	since  time.Time // when it joined
-	warned bool      // that it is alone
+	since  time.Time   // when it joined
+	causes shareCauses // of its being alone
 	alone  time.Duration
 	st     *state
 	shared sharedState
@@ -85,6 +85,7 @@ func newSharer(url routing.Secret, current func() *state, gate *routing.Gate, lo
 	// Nothing may have been asked of origins for long, and what is in between may
 	// have forgotten the connection.
 	opts.ConnMaxIdleTime = idleMost
+	opts.Dialer = dialReplies(opts)
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	redis.SetLogger(quietRedis{})
@@ -94,7 +95,9 @@ func newSharer(url routing.Secret, current func() *state, gate *routing.Gate, lo
 		client: redis.NewClient(opts), me: "r" + hex.EncodeToString(name[:]), current: current, gate: gate, log: log,
 		metrics: newShareMetrics(m), wake: make(chan struct{}, 1), life: context.Background(), done: make(chan struct{}), known: map[string]time.Time{},
 	}
+	s.causes.password, s.causes.tls = routing.Secret(opts.Password), opts.TLSConfig != nil
 	s.origins = newOriginShare(s)
+	s.origins.causes = s.causes
 	return s, nil
 }
 
@@ -206,7 +209,8 @@ func (s *sharer) meet() error {
 	}
 	s.talks.Add(1)
 	if !s.joined {
-		s.joined, s.warned, s.since = true, false, time.Now()
+		s.joined, s.since = true, time.Now()
+		s.causes.over()
 		s.up.Store(true)
 		select {
 		case s.origins.wake <- struct{}{}:
@@ -246,13 +250,13 @@ func (s *sharer) part(err error) {
 	s.metrics.failures.Inc()
 	s.metrics.joined.Set(0)
 	s.metrics.replicas.Set(0)
-	if !s.warned {
-		s.log.Warn("limits are not shared, this replica goes on alone", "error", err.Error())
+	if text, isNew := s.causes.news(err); isNew {
+		s.log.Warn("limits are not shared, this replica goes on alone", "error", text)
 	}
 	if s.alone == 0 {
 		s.alone = aloneFirst
 	}
-	s.joined, s.warned = false, true
+	s.joined = false
 	// What the server has by the time that it is back is not known.
 	s.epoch, s.last = "", 0
 	clear(s.known)

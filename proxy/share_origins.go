@@ -45,6 +45,7 @@ type originShare struct {
 	failures  int
 	until     time.Time // when the server is tried again
 	talks     int64     // of the sharer, at the first failure
+	causes    shareCauses
 	warned    bool
 }
 
@@ -206,9 +207,12 @@ func (o *originShare) fail(err error, now time.Time) {
 	o.deaf.Store(true)
 	o.until = now.Add(min(aloneFirst<<min(o.failures, 10), aloneMost))
 	o.failures++
-	if !o.warned && talks > o.talks+2 {
+	if talks <= o.talks+2 {
+		return
+	}
+	if text, isNew := o.causes.news(err); isNew {
 		o.warned = true
-		o.s.log.Warn("where files and conversations belong is not shared with other replicas", "error", err.Error())
+		o.s.log.Warn("where files and conversations belong is not shared with other replicas", "error", text)
 	}
 }
 
@@ -218,6 +222,7 @@ func (o *originShare) work() {
 	o.deaf.Store(false)
 	if o.warned {
 		o.warned = false
+		o.causes.over()
 		o.s.log.Info("where files and conversations belong is shared with other replicas")
 	}
 }
