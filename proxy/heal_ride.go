@@ -25,6 +25,8 @@ func (h *healer) board() error {
 	h.attempt.free() // what came with the head is used up
 	h.watchHeld()
 	h.ashore = mustRead // until the ride has begun
+	// The one before is over, and this one may be so before a loop has it.
+	h.ride.broken, h.ride.expired = false, time.Time{}
 	e.park()
 	e.mu.Lock()
 	e.riding = h.ride

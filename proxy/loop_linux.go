@@ -258,8 +258,7 @@ func (l *loop) sweep(now time.Time) {
 // until that comes nothing of the stream is its own, and the descriptor must
 // stay open. False: the loop cannot have it.
 func (l *loop) board(r *ride) bool {
-	r.loop, r.broken, r.expired = l, false, time.Time{}
-	r.last = time.Now()
+	r.loop, r.last = l, time.Now()
 	due := r.rider.until(r.last)
 	l.mu.Lock()
 	defer l.mu.Unlock()

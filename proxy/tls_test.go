@@ -177,3 +177,18 @@ func TestUnknownCertificateIsRefused(t *testing.T) {
 		t.Errorf("%d after %d attempts", status, up.Count())
 	}
 }
+
+// TestSilenceOverTLSIsOver: what ended the wait for one attempt does not end the
+// next one, of which there is something to read before it is waited for.
+func TestSilenceOverTLSIsOver(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	// What is long comes in several records, and each is read on its own.
+	long := upstream.Send(":" + strings.Repeat(" ", 4<<10) + "\n\n")
+	addr, up := newTLSServer(t, upstream.InTurn(
+		upstream.Script{upstream.Text("The first half "), upstream.Text("is here, "), upstream.Stall()},
+		upstream.Script{upstream.Thought("hm"), long, upstream.Text("and the second "), upstream.Pause(stall / 3), upstream.TextFinish("follows.", "STOP")},
+	), func(c *Config) { c.StallTimeout = stall })
+	if status, text := answerOf(t, addr); status != 200 || text != "The first half is here, and the second follows." || up.Count() != 2 {
+		t.Errorf("%d, %q after %d attempts", status, text, up.Count())
+	}
+}
