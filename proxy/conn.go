@@ -28,6 +28,7 @@ type clientConn struct {
 	// inBody is set while a request body is read. It is used by one goroutine
 	// at a time: the connection's own, or the one that sends the body on.
 	inBody   bool
+	uploads  bool            // its reads are an upload's: they write nothing
 	got      int             // bytes since the deadline last moved
 	readErr  error           // of the first read that failed, see bodyError
 	raw      syscall.RawConn // the descriptor for the watcher, nil without one
@@ -87,8 +88,10 @@ func (c *clientConn) bodyError(err error) error {
 // Read moves the deadline while a request body is read; a request head is
 // read under the absolute deadline that fasthttp sets.
 func (c *clientConn) Read(p []byte) (int, error) {
-	if err := c.writeBegun(); err != nil {
-		return 0, err
+	if !c.uploads {
+		if err := c.writeBegun(); err != nil {
+			return 0, err
+		}
 	}
 	if c.inBody && c.got >= bodyProgress {
 		c.got = 0

@@ -106,6 +106,10 @@ func (r *relayed) open(head []byte, body io.Reader, left int64) (*refusal, error
 	}
 	r.planUpload(e.bodyFor(head), left)
 	r.a.e = e
+	// What the client is to have before it sends on, as Read would see to.
+	if err := e.client.writeBegun(); err != nil {
+		return nil, e.clientWriteError(err)
+	}
 	e.record.attempts = 1
 	if err := r.a.connect(false); err != nil {
 		return nil, err

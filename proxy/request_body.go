@@ -120,9 +120,11 @@ type upload struct {
 }
 
 // startUpload sends the rest of body, left bytes or, when left is negative,
-// in chunks to its end.
+// in chunks to its end. Until join the client's connection is read by another
+// goroutine than the one that writes to it.
 func startUpload(a *attempt, body io.Reader, left int64) *upload {
 	u := &upload{e: a.e, a: a, body: body, left: left, done: make(chan struct{})}
+	u.e.client.uploads = true
 	go u.run()
 	return u
 }
@@ -194,6 +196,7 @@ func (u *upload) join() {
 		<-u.done
 		u.a.link.conn.writeUntil = time.Time{}
 	}
+	u.e.client.uploads = false
 	if !u.whole {
 		u.a.body.dirty = true
 	}

@@ -90,6 +90,33 @@ func TestUploadAnsweredEarly(t *testing.T) {
 	f("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n")
 }
 
+// TestUploadBehindAnswer: an upload that is answered while it is still sent on,
+// by another goroutine, comes behind another request. What is kept of the first
+// answer is written by one of the two alone.
+func TestUploadBehindAnswer(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{500, 1500, 2500, 40000} {
+		answer := strings.Repeat("x", size)
+		r := newRig(t, plain, nil)
+		r.up.SetStreamer(func(q *upstream.Request, body io.Reader) upstream.Script {
+			if q.Method == "POST" {
+				io.ReadFull(body, make([]byte, 5))
+			}
+			return upstream.Script{upstream.Status(200, nil, answer)}
+		})
+		for range 50 {
+			w := r.wire()
+			w.send(getRequest + media + "Content-Length: 100000\r\n\r\nhello")
+			for _, method := range []string{"GET", "POST"} {
+				if _, body := w.wants(method, 200); body != answer {
+					t.Fatalf("%s: %q", method, tail(body, 100))
+				}
+			}
+			w.Close()
+		}
+	}
+}
+
 // TestCutUploadIsNotWhole leaves in the middle of an upload, in every way and
 // between two chunks too. The upstream must not take what came for the whole.
 func TestCutUploadIsNotWhole(t *testing.T) {
