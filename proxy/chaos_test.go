@@ -71,7 +71,7 @@ func (t *trouble) breaks(script upstream.Script, r *upstream.Request) upstream.S
 	}
 	then := func(end ...upstream.Step) upstream.Script {
 		text := strings.TrimPrefix(prose, said(r))
-		for n := t.rnd.IntN(min(1500, len(text))); n < len(text); n++ {
+		for n := t.rnd.IntN(1 + min(1500, len(text))); n < len(text); n++ {
 			if c := text[n]; c < 0x80 || c >= 0xc0 { // the start of a character
 				return append(steps(upstream.Say(text[:n], 100, 0, "")), end...)
 			}
