@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net"
 	"reflect"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ type Loans struct {
 	Targets, Keys     int // attempts on them
 	Conns             int // of upstreams, that are not in their pool
 	Rides             int // streams on a loop
-	Told              int // clients that are watched for a request
+	Clients, Watched  int // connections of clients
 }
 
 // BehindTLS puts TLS between a proxy and its upstream.
@@ -22,21 +23,40 @@ func BehindTLS(t *testing.T, c *Config, addr string) {
 	c.UpstreamURLBase, c.rootCAs = tlsFront(t, addr)
 }
 
+// Burn makes each connection to an upstream panic at one of its calls, which after
+// chooses, where it is not 0. It is called before the first request.
+func (s *Server) Burn(after func() int64) {
+	for _, g := range s.state.Load().groups {
+		for _, t := range g.targets {
+			t.conn.hc.DialTimeout = func(addr string, _ time.Duration) (net.Conn, error) {
+				return &upstreamConn{dial: func() (conn, below net.Conn, err error) {
+					c, err := net.Dial("tcp", addr)
+					if err != nil {
+						return nil, nil, err
+					}
+					b := burning{c, &fuse{}}
+					b.left.Store(after())
+					return b, b, nil
+				}}, nil
+			}
+		}
+	}
+	// Requests find it with the state.
+	s.state.Store(s.state.Load())
+}
+
 // Loans returns them, while no request begins.
 func (s *Server) Loans() (l Loans) {
 	l.Requests = s.Running()
 	l.Admitted, l.Waiting = s.gate.Load()
+	l.Clients = s.clients()
 	for _, loop := range s.loops {
 		loop.mu.Lock()
 		l.Rides += len(loop.rides) - len(loop.free)
 		loop.mu.Unlock()
 	}
 	s.watcher.mu.Lock()
-	for _, c := range s.watcher.byID {
-		if c.watch.told != nil {
-			l.Told++
-		}
-	}
+	l.Watched = len(s.watcher.byID)
 	s.watcher.mu.Unlock()
 	seen := map[*transport]bool{}
 	for _, g := range s.state.Load().groups {
