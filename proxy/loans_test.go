@@ -23,6 +23,12 @@ func BehindTLS(t *testing.T, c *Config, addr string) {
 	c.UpstreamURLBase, c.rootCAs = tlsFront(t, addr)
 }
 
+// singed is a connection that panics only where its request is served: others
+// than that goroutine cancel by SetDeadline.
+type singed struct{ burning }
+
+func (c singed) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(t) }
+
 // Burn makes each connection to an upstream panic at one of its calls, which after
 // chooses, where it is not 0. It is called before the first request.
 func (s *Server) Burn(after func() int64) {
@@ -34,7 +40,7 @@ func (s *Server) Burn(after func() int64) {
 					if err != nil {
 						return nil, nil, err
 					}
-					b := burning{c, &fuse{}}
+					b := singed{burning{c, &fuse{}}}
 					b.left.Store(after())
 					return b, b, nil
 				}}, nil
