@@ -272,7 +272,8 @@ func (l *loop) board(r *ride) bool {
 	// Before the descriptor is added: what is ready is then served at once.
 	r.state.Store(rideIdle)
 	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | epollRDHUP | epollET, Fd: int32(r.id)}
-	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, int(r.poller.fd), &ev) != nil {
+	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, int(r.poller.fd), &ev) != nil && r.acquire() {
+		// Else whoever has it takes it off.
 		r.state.Store(rideOff)
 		l.forget(r)
 		return false
