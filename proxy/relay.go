@@ -245,6 +245,7 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 			size = max(-1, r.a.head.ContentLength())
 		}
 		resp.SkipBody = true
+		r.ended()
 	}
 	resp.SetBodyStream(r, size)
 	// What has come already goes out in one segment with the head.
