@@ -56,14 +56,7 @@ func (s *Server) Loans() (l Loans) {
 	l.Requests = s.Running()
 	l.Admitted, l.Waiting = s.gate.Load()
 	l.Clients = s.clients()
-	for _, loop := range s.loops {
-		loop.mu.Lock()
-		l.Rides += len(loop.rides) - len(loop.free)
-		loop.mu.Unlock()
-	}
-	s.watcher.mu.Lock()
-	l.Watched = len(s.watcher.byID)
-	s.watcher.mu.Unlock()
+	l.Rides, l.Watched = s.polled()
 	seen := map[*transport]bool{}
 	for _, g := range s.state.Load().groups {
 		if g.budget != nil {
