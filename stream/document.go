@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 )
 
 // documentEnd finds the end of a JSON document in text that comes in pieces.
@@ -72,14 +73,29 @@ func beginsDocument(b []byte) bool {
 	return errors.Is(d.Decode(&whole), io.EOF)
 }
 
+// fitsMost is how long a document may be, in bytes, that is gone through for each
+// event of a continuation: more would hold up whoever else is served.
+const fitsMost = 64 << 10
+
+// fits tells whether text, which is more than white space, may go on with the
+// document that was delivered. Of a long one that is not told.
+func (m *matcher) fits(text []byte) bool {
+	return len(m.delivered) <= fitsMost && len(bytes.TrimSpace(text)) > 0 && beginsDocument(slices.Concat(m.delivered, text))
+}
+
 // goesOnWith tells whether text goes on with the document that was delivered: what
 // follows it is then a part of the document too, and no repeat. Words in a string
 // may be anything; only one that ends it goes on for sure.
+//
+// What was told of so much text is kept: the same is asked with each event that
+// comes behind it.
 func (m *matcher) goesOnWith(text []byte) bool {
+	if m.told == len(text)+1 {
+		return m.goes
+	}
 	var d documentEnd
 	d.take(m.delivered)
-	if d.inString && bytes.IndexByte(text, '"') < 0 {
-		return false
-	}
-	return beginsDocument(append(bytes.Clone(m.delivered), text...))
+	m.told = len(text) + 1
+	m.goes = !(d.inString && bytes.IndexByte(text, '"') < 0) && beginsDocument(slices.Concat(m.delivered, text))
+	return m.goes
 }

@@ -89,6 +89,22 @@ func TestDocumentGoesOnFromItsOwnTurn(t *testing.T) {
 	}
 }
 
+// A long document is not gone through for each event: it is joined all the same.
+func TestLongDocumentGoesOnFromItsOwnTurn(t *testing.T) {
+	doc := `["` + strings.Repeat("lorem ipsum ", fitsMost/10) + `", {"a": 1, "b": [true, false]}]`
+	cut := len(doc) - 20
+	var pieces []string
+	for _, c := range doc[cut:] {
+		pieces = append(pieces, inside(string(c)))
+	}
+	for _, pieces := range [][]string{pieces, {inside(doc[cut:])}, {"```json\\n", inside(doc[cut:]), "\\n```"}} {
+		got := playContinued(t, Expect{Prefilled: true, Document: true}, inside(doc[:cut]), pieces, true)
+		if got.verdict != Complete || got.text != doc[cut:] {
+			t.Errorf("%q: %+v, want %q", pieces, got, doc[cut:])
+		}
+	}
+}
+
 // Records say the same words again, which are no repeat where the document goes
 // on with them.
 func TestDocumentOfRecordsGoesOn(t *testing.T) {

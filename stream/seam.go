@@ -60,6 +60,8 @@ type matcher struct {
 	from      int        // of a restart: where in delivered it begins
 	full      bool       // the text is as long as may be held
 	early     bool       // the text ended before the model was done
+	goes      bool       // what goesOnWith has told
+	told      int        // of how much text, plus one; 0: of none
 
 	// Folded: the anchor without white space at its end, what stands before
 	// it, the first words of all, empty when there are too few, and the text
@@ -76,7 +78,8 @@ type matcher struct {
 // expected.
 func (m *matcher) prepare(delivered []byte, x Expect) {
 	m.delivered, m.blank, m.repeats = delivered, trailingBlank(delivered), repetitionOf(delivered, repetitive)
-	m.anchor, m.unique, m.document, m.prefilled, m.from, m.early = nil, false, x.Document, x.Prefilled, 0, false
+	m.anchor, m.unique, m.document, m.prefilled = nil, false, x.Document, x.Prefilled
+	m.from, m.early, m.told = 0, false, 0
 	m.text.tight = x.Document
 	if x.Anchored && !x.Prefilled {
 		m.anchor, m.unique = anchorOf(delivered)
@@ -158,7 +161,7 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 		return SeamRestart, len(text), true
 	}
 	if m.prefilled {
-		return SeamDirect, 0, final || len(bytes.TrimSpace(text)) > 0 && beginsDocument(append(bytes.Clone(m.delivered), text...))
+		return SeamDirect, 0, final || m.fits(text)
 	}
 	if drop := m.overlap(text); drop > 0 {
 		return SeamOverlap, drop, true
