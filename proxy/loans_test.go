@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net"
-	"reflect"
 	"testing"
 	"time"
 )
@@ -59,9 +58,7 @@ func (s *Server) Loans() (l Loans) {
 	l.Rides, l.Watched = s.polled()
 	seen := map[*transport]bool{}
 	for _, g := range s.state.Load().groups {
-		if g.budget != nil {
-			l.Budget += int(reflect.ValueOf(g.budget).Elem().FieldByName("running").Int())
-		}
+		l.Budget += g.budget.Running()
 		for _, state := range g.balancer.States(nil) {
 			l.Targets += state.Running
 		}

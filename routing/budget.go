@@ -68,6 +68,16 @@ func (b *Budget) End(now time.Time) {
 	b.mu.Unlock()
 }
 
+// Running returns how many requests have begun and not ended.
+func (b *Budget) Running() int {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int(b.running)
+}
+
 // Withdraw takes one retry and reports whether there was one to take.
 func (b *Budget) Withdraw(now time.Time) bool {
 	if b == nil {
