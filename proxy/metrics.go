@@ -49,6 +49,7 @@ type metrics struct {
 	events, requestsEver, healedEver, gaveUpEver, brokenEver atomic.Int64
 
 	perGroup sync.Map        // group name -> *groupCounters
+	making   sync.Mutex      // held while a value of perGroup is made, and while a group is forgotten
 	groups   map[string]bool // that have series, and whether they are gone; see follow
 }
 
@@ -233,6 +234,8 @@ func (m *metrics) countersOf(group string) *groupCounters {
 	if c, known := m.perGroup.Load(group); known {
 		return c.(*groupCounters)
 	}
+	m.making.Lock()
+	defer m.making.Unlock()
 	c, _ := m.perGroup.LoadOrStore(group, &groupCounters{
 		attempts: m.attempts.WithLabelValues(group), bytes: m.bytes.WithLabelValues(group), waste: m.wasted.WithLabelValues(group),
 	})

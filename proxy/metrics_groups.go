@@ -49,8 +49,12 @@ func (m *metrics) follow(groups []string) {
 }
 
 // forget removes the series of a group, one by one: a search for them would go
-// through those of all others.
+// through those of all others. A request of the group that is over meanwhile makes
+// its counters before or after that, never of a series that is about to go: the
+// group would count nothing any more when it came again.
 func (m *metrics) forget(g string) {
+	m.making.Lock()
+	defer m.making.Unlock()
 	m.perGroup.Delete(g)
 	m.bytes.DeleteLabelValues(g)
 	for _, vec := range m.ofGroups() {
