@@ -31,6 +31,8 @@ func (h *healer) copyStreamHead(resp *fasthttp.Response, head *fasthttp.Response
 // it to find that out.
 func (h *healer) passOn(ctx *fasthttp.RequestCtx) {
 	a := h.attempt
+	// What attempts before it have cost is counted with it.
+	h.sum()
 	r := &relayed{e: h.e, a: a, owner: h, judged: true, ahead: h.in.bytes()}
 	if a.body.waitUntil != nil {
 		a.body.waitUntil = nil

@@ -96,3 +96,30 @@ func TestDownloadIsCountedByItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestWasteBeforeWhatIsPassedOn: tokens of an answer that was begun anew are counted
+// also where the next attempt is answered with something that is passed on.
+func TestWasteBeforeWhatIsPassedOn(t *testing.T) {
+	t.Parallel()
+	const usage = `"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":7,"totalTokenCount":12}`
+	const nothing = `{"candidates":[{"content":{"parts":[],"role":"model"},"finishReason":"STOP"}],` + usage + `}`
+	const no = `{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT"}}`
+	for _, target := range []string{streamPath, unaryPath} {
+		first := steps(upstream.Head(200, upstream.Chunked, "Content-Type", "text/event-stream"), upstream.Send("data: "+nothing+"\r\n\r\n"))
+		if target == unaryPath {
+			first = steps(upstream.Head(200, upstream.Chunked, "Content-Type", "application/json"), upstream.Send(nothing))
+		}
+		for _, framing := range []upstream.Framing{upstream.Chunked, upstream.Length(int64(len(no)))} {
+			for name, send := range map[string]upstream.Step{"whole": upstream.Send(no), "pieces": upstream.Sliced(1, upstream.Send(no))} {
+				s := newStage(t, nil)
+				s.up.SetHandler(upstream.InTurn(first, steps(upstream.Head(400, framing, "Content-Type", "application/json"), send)))
+				a := s.ask(target, s.body)
+				s.idle()
+				wasted := s.counted(`gemini_proxy_wasted_tokens_total{group="default"}`)
+				if a.err != nil || a.status != 400 || a.body != no || s.up.Count() != 2 || wasted != 7 {
+					t.Errorf("%s, framing %d, %s: %d %q %v, %d attempts, %v tokens wasted, want 7", target, framing, name, a.status, a.body, a.err, s.up.Count(), wasted)
+				}
+			}
+		}
+	}
+}
