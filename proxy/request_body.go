@@ -50,14 +50,15 @@ func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64)
 		return dst, false, err
 	}
 	start := len(dst)
+	most := min(int64(length), limit) + 1 // the last one for the read that finds the end
 	if length > 0 {
-		dst = grow(dst, min(length, wholeBody))
+		dst = grow(dst, int(min(most, wholeBody)))
 	}
 	for {
 		if int64(len(dst)-start) > limit {
 			return dst, true, nil
 		}
-		dst = grow(dst, 1)
+		dst = growBody(dst, start+int(most)-len(dst))
 		n, err := body.Read(dst[len(dst):cap(dst)])
 		err = e.client.bodyError(err)
 		dst = dst[:len(dst)+n]
@@ -71,6 +72,21 @@ func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64)
 			return dst, false, e.clientReadError(err)
 		}
 	}
+}
+
+// growBody makes room in a body of which left bytes are to come, none or fewer when
+// that is not known. It doubles, so that nobody has memory set aside for what he only
+// announces. Once a ninth is there it makes room for all of the rest: images and
+// recordings of many MiB would else take up to twice their size, and leave as much
+// for the collector.
+func growBody(b []byte, left int) []byte {
+	switch {
+	case cap(b) > len(b):
+		return b
+	case left <= 0 || left/8 > len(b):
+		return grow(b, 1)
+	}
+	return append(make([]byte, 0, len(b)+left), b...)
 }
 
 // grow makes room for n more bytes, doubling as append does.
