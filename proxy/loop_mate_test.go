@@ -5,6 +5,7 @@ package proxy
 import (
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,10 +26,11 @@ func TestLoopSharesACrowd(t *testing.T) {
 	}
 	l := all[0]
 	// The first stream keeps the loop until the others are ready.
-	gate := make(chan struct{})
+	gate, waits := make(chan struct{}), make(chan struct{})
 	_, fd, first := socketPair(t)
 	opener := newPassenger(fd)
-	opener.on = func() next { <-gate; return nextWait }
+	entered := sync.OnceFunc(func() { close(waits) })
+	opener.on = func() next { entered(); <-gate; return nextWait }
 	if !l.board(&opener.ride) {
 		t.Fatal("not taken aboard")
 	}
@@ -63,6 +65,8 @@ func TestLoopSharesACrowd(t *testing.T) {
 		}
 	}
 	io.WriteString(first, "12345678")
+	// Alone: it would else wait with some of the others behind it.
+	<-waits
 	for _, peer := range peers {
 		io.WriteString(peer, "12345678")
 	}
