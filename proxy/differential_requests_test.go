@@ -178,7 +178,7 @@ func FuzzRawRequests(f *testing.F) {
 		}
 	}
 	d := newDifferential(f, func(c *proxy.Config) {
-		c.ClientHeaderTimeout, c.ClientStallTimeout = 20*time.Millisecond, 20*time.Millisecond
+		c.ClientHeaderTimeout, c.ClientStallTimeout = 200*time.Millisecond, 200*time.Millisecond
 		c.MaxConsecutiveFailures = 1
 		c.AccessLog, c.DebugMode = "off", false
 	})

@@ -208,11 +208,11 @@ func TestKeyBesideAnotherInLargeBody(t *testing.T) {
 // TestLongUpload: the answer to an upload is waited for from the end of the
 // upload on, however long that takes.
 func TestLongUpload(t *testing.T) {
-	r := newRig(t, plain, func(c *proxy.Config) { c.FirstEventTimeout = 400 * time.Millisecond })
-	for _, length := range []int64{100 << 10, -1} {
+	r := newRig(t, plain, func(c *proxy.Config) { c.FirstEventTimeout = time.Second })
+	for _, length := range []int64{120 << 10, -1} {
 		body, w := io.Pipe()
 		go func() {
-			for range 10 {
+			for range 12 {
 				w.Write(make([]byte, 10<<10))
 				time.Sleep(100 * time.Millisecond)
 			}
