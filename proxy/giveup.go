@@ -108,7 +108,7 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 		e.record.status = ctx.Response.StatusCode()
 		e.record.bytes = int64(len(body))
 	}
-	h.release()
+	h.dismiss()
 }
 
 // sayGiveUp ends a stream that cannot be completed: with the event that was

@@ -218,7 +218,7 @@ func (h *healer) open(ctx *fasthttp.RequestCtx) {
 		h.passOn(ctx)
 	case h.phase == phaseGone:
 		h.e.abandon(ctx)
-		h.release()
+		h.dismiss()
 	default:
 		h.refuse(ctx)
 	}
@@ -344,6 +344,15 @@ func (h *healer) sum() {
 	}
 	r.wasted = h.splice.Wasted() + h.dropped()
 	h.countAll(&h.e.s.metrics.events)
+}
+
+// dismiss releases a request of whose answer nothing was given to the client: all
+// that attempts have cost is wasted, also what was put together for a document.
+func (h *healer) dismiss() {
+	h.splice.NextAttempt()
+	_, output, _ := h.splice.Usage()
+	h.e.record.wasted = h.splice.Wasted() + output + h.dropped()
+	h.release()
 }
 
 // release gives back everything but the exchange.

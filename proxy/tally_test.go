@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"gemini-resilient-proxy/bench/upstream"
 	"gemini-resilient-proxy/proxy"
@@ -121,5 +122,61 @@ func TestWasteBeforeWhatIsPassedOn(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestWasteOfWhatIsGivenUp: tokens count also where no answer has begun: every
+// attempt failed, the client has left, the time was over, or there is only a part
+// of a document.
+func TestWasteOfWhatIsGivenUp(t *testing.T) {
+	t.Parallel()
+	const usage = `,"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":4,"thoughtsTokenCount":3,"totalTokenCount":12}}`
+	const nothing = `{"candidates":[{"content":{"parts":[],"role":"model"},"finishReason":"STOP"}]` + usage
+	const part = `{"candidates":[{"content":{"parts":[{"text":"a part of it"}],"role":"model"}}]` + usage
+	events := func(data string) upstream.Script {
+		return steps(upstream.Head(200, upstream.Chunked, "Content-Type", "text/event-stream"), upstream.Send("data: "+data+"\r\n\r\n"))
+	}
+	document := steps(json200(nothing))
+	for name, c := range map[string]struct {
+		target        string
+		via           bool
+		first, second upstream.Script
+		leaves        bool
+		deadline      time.Duration
+		status        int
+	}{
+		"stream fails":        {target: streamPath, first: events(nothing), second: status(503, `{}`), status: 503},
+		"stream is left":      {target: streamPath, first: events(nothing), second: steps(upstream.Stall()), leaves: true, status: 499},
+		"stream is late":      {target: streamPath, first: events(nothing), second: steps(upstream.Stall()), deadline: time.Second, status: 200},
+		"document fails":      {target: unaryPath, first: document, second: status(503, `{}`), status: 503},
+		"document is left":    {target: unaryPath, first: document, second: steps(upstream.Stall()), leaves: true, status: 499},
+		"document is late":    {target: unaryPath, first: document, second: steps(upstream.Stall()), deadline: time.Second, status: 200},
+		"document is a part":  {target: unaryPath, via: true, first: events(part), second: steps(upstream.Cut()), status: 502},
+		"part, and it leaves": {target: unaryPath, via: true, first: events(part), second: steps(upstream.Stall()), leaves: true, status: 499},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, func(cfg *proxy.Config) {
+				cfg.MaxConsecutiveFailures, cfg.UnaryViaStream = 1, c.via
+				if c.deadline > 0 {
+					cfg.StreamDeadline = c.deadline
+				}
+			})
+			s.up.SetHandler(upstream.InTurn(c.first, c.second))
+			w := s.dial()
+			fmt.Fprintf(w, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", c.target, len(s.body), s.body)
+			s.arrived(1)
+			if c.leaves {
+				w.Close()
+			} else if _, err := reader(w).ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.logged(1, "status"); got != float64(c.status) {
+				t.Errorf("status %v, want %d", got, c.status)
+			}
+			if wasted := s.counted(`gemini_proxy_wasted_tokens_total{group="default"}`); wasted != 7 {
+				t.Errorf("%v tokens wasted, want 7", wasted)
+			}
+		})
 	}
 }

@@ -69,7 +69,7 @@ func (h *healer) answer(ctx *fasthttp.RequestCtx) {
 		h.passOn(ctx)
 	case h.phase == phaseGone:
 		e.abandon(ctx)
-		h.release()
+		h.dismiss()
 	default:
 		h.giveUnfinished(ctx)
 	}
