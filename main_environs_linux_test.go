@@ -78,9 +78,15 @@ func TestStuckManager(t *testing.T) {
 	u.env = append(u.env, "NOTIFY_SOCKET="+path)
 	cmd := u.start(os.Args[0], "")
 	u.says(`"listening"`)
-	for n := 1; n <= 3; n++ {
+	const reloads = 20
+	for n := 1; n <= reloads; n++ {
 		cmd.Process.Signal(syscall.SIGHUP)
 		u.repeats(`"configuration loaded"`, n)
+	}
+	// What was not sent waits, but not all of it.
+	_, stacks := u.get(u.admin, "/debug/pprof/goroutine?debug=2")
+	if n := strings.Count(stacks, ".(*manager).") + strings.Count(stacks, ".(*notices)."); n > reloads {
+		t.Errorf("%d functions wait for the manager after %d reloads", n, reloads)
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	u.ends(cmd, 0)

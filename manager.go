@@ -20,13 +20,11 @@ type manager struct {
 	silent   atomic.Bool   // another process speaks for the service
 	watchdog time.Duration // within which it wants to hear that all is well, 0: it does not
 	log      *slog.Logger
+	notices  notices
 
 	mu    sync.Mutex // guards what follows
 	today today
-	shown string        // the status that it was told last
-	last  chan struct{} // closed when what it was told last has been sent; nil before the first
-
-	failed bool // what was sent last did not reach it, which was logged
+	shown string // the status that it was told last
 }
 
 // statusTick is how often the status is brought up to date.
@@ -36,7 +34,7 @@ const statusTick = 2 * time.Second
 const managerPatience = 2 * time.Second
 
 func newManager(log *slog.Logger) *manager {
-	m := &manager{log: log}
+	m := &manager{log: log, notices: notices{log: log}}
 	var err error
 	if m.watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
 		log.Warn("no watchdog", "error", err.Error())
@@ -44,51 +42,16 @@ func newManager(log *slog.Logger) *manager {
 	return m
 }
 
-// tell sends lines, behind all that was told before. It does not wait for that: a
-// manager that reads nothing must not keep the program from what signals ask for.
+// tell sends lines, behind all that was told before, without waiting for that.
 func (m *manager) tell(lines ...string) {
-	if m.silent.Load() {
-		return
+	if !m.silent.Load() {
+		m.notices.add(strings.Join(lines, "\n"))
 	}
-	sent := make(chan struct{})
-	m.mu.Lock()
-	before := m.last
-	m.last = sent
-	m.mu.Unlock()
-	go func() {
-		defer close(sent)
-		if before != nil {
-			<-before
-		}
-		_, err := daemon.SdNotify(false, strings.Join(lines, "\n"))
-		m.mu.Lock()
-		again := m.failed
-		m.failed = err != nil
-		m.mu.Unlock()
-		if err != nil && !again {
-			m.log.Warn("the service manager is not told", "error", err.Error())
-		}
-	}()
 }
 
 // told waits for at most so long until the manager has been sent all that it was
 // told, and says whether it has.
-func (m *manager) told(within time.Duration) bool {
-	m.mu.Lock()
-	last := m.last
-	m.mu.Unlock()
-	if last == nil {
-		return true
-	}
-	late := time.NewTimer(within)
-	defer late.Stop()
-	select {
-	case <-last:
-		return true
-	case <-late.C:
-		return false
-	}
-}
+func (m *manager) told(within time.Duration) bool { return m.notices.await(within) }
 
 // ready says that s serves, or serves as it was told by a reload.
 func (m *manager) ready(s *proxy.Server) {
