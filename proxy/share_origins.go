@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,7 @@ type originShare struct {
 	missed missed
 
 	// What follows is the goroutine's.
-	untold    [shelves][]note
+	notes     [shelves]backlog
 	questions []*question
 	asking    int // how many of them are under way
 	st        *state
@@ -165,8 +164,8 @@ func (o *originShare) gather() bool {
 		break
 	}
 	some := len(o.questions) > 0 || o.failures > 0
-	for _, list := range o.untold {
-		some = some || len(list) > 0
+	for on := range o.notes {
+		some = some || o.notes[on].untold > 0
 	}
 	return some
 }
@@ -179,12 +178,9 @@ func (o *originShare) take(l learned) {
 	if n.place = placeName(l.st, n.name, l.from); n.place == "" {
 		return
 	}
-	list := o.untold[on]
-	if len(list) >= maxUntold {
+	if !o.notes[on].add(n) {
 		o.s.metrics.untold.Inc()
-		list = slices.Delete(list, 0, 1)
 	}
-	o.untold[on] = append(list, n)
 }
 
 // answerNone says that nothing is known to whoever still asks.

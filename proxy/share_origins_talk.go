@@ -44,7 +44,7 @@ func (o *originShare) exchange(ctx context.Context, now time.Time) bool {
 		return false
 	}
 	for on, n := range told {
-		o.untold[on] = slices.Delete(o.untold[on], 0, n)
+		o.notes[on].told(n)
 	}
 	o.work()
 	return true
@@ -52,13 +52,14 @@ func (o *originShare) exchange(ctx context.Context, now time.Time) bool {
 
 // tell sends what was learned. It returns how many of each shelf.
 func (o *originShare) tell(ctx context.Context, pipe redis.Pipeliner) (told [shelves]int) {
-	for on, list := range o.untold {
-		list = list[:min(len(list), noteBatch)]
-		if told[on] = len(list); len(list) == 0 {
+	for on := range o.notes {
+		list := &o.notes[on]
+		if told[on] = min(list.untold, noteBatch); told[on] == 0 {
 			continue
 		}
-		args := append(make([]any, 0, 2+3*len(list)), sharedOrigins, keepLong.Milliseconds())
-		for _, n := range list {
+		args := append(make([]any, 0, 2+3*told[on]), sharedOrigins, keepLong.Milliseconds())
+		for i := range told[on] {
+			n := list.next(i)
 			args = append(args, n.name, n.seconds, n.place)
 		}
 		pipe.Eval(ctx, noteScript, shelf(on).keys(), args...)

@@ -188,7 +188,7 @@ func TestUntoldOriginsAreBounded(t *testing.T) {
 	}
 	learn("kept files/%d", 100)
 	learn("signature%d", 3*maxUntold)
-	if n := len(one.origins.untold[shelfTurns]); n != maxUntold {
+	if n := one.origins.notes[shelfTurns].untold; n != maxUntold {
 		t.Errorf("%d are to be told", n)
 	}
 	if got := testValue(t, one.metrics.untold); got != 2*maxUntold {

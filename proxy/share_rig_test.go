@@ -17,7 +17,7 @@ import (
 // replicas are sharers with a frozen clock, each with a client, a budget, a ring
 // of keys and a gate.
 type replicas struct {
-	t      *testing.T
+	t      testing.TB
 	server *miniredis.Miniredis
 	now    time.Time
 	all    []*replica
@@ -43,7 +43,7 @@ const (
 	machinePatience = 20 * time.Second
 )
 
-func newReplicas(t *testing.T, n int) *replicas {
+func newReplicas(t testing.TB, n int) *replicas {
 	r := &replicas{t: t, server: miniredis.RunT(t), now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}
 	r.server.SetTime(r.now)
 	for range n {
@@ -72,7 +72,7 @@ func (r *replicas) join() *replica {
 }
 
 // load makes the replica's state anew, as a configuration does.
-func (one *replica) load(t *testing.T, perMinute int) {
+func (one *replica) load(t testing.TB, perMinute int) {
 	t.Helper()
 	table, err := routing.NewTable(map[string]string{"g": ""}, "g")
 	if err != nil {
@@ -206,7 +206,7 @@ func most(list []int, n int) (best int) {
 }
 
 // within fails unless got is want to within a tenth.
-func within(t *testing.T, what string, got, want int) {
+func within(t testing.TB, what string, got, want int) {
 	t.Helper()
 	if 10*got > 11*want || 10*got < 9*want {
 		t.Errorf("%s: %d, want %d to within a tenth", what, got, want)
@@ -214,7 +214,7 @@ func within(t *testing.T, what string, got, want int) {
 }
 
 // testValue returns the value of a metric without labels.
-func testValue(t *testing.T, c prometheus.Collector) float64 {
+func testValue(t testing.TB, c prometheus.Collector) float64 {
 	t.Helper()
 	all := prometheus.NewRegistry()
 	all.MustRegister(c)
