@@ -277,6 +277,45 @@ func TestOriginsOutliveReplicas(t *testing.T) {
 	next.shows("/metrics", `gemini_proxy_shared_origins_total{answer="found"} 8`)
 }
 
+// What a server has lost, since it was started again without its data, or emptied, it
+// is told again.
+func TestOriginsOutliveTheServersData(t *testing.T) {
+	server := newRedisServer(t)
+	k := newKeeper(t)
+	all, _ := originServices(t, k, server, 2)
+	one, other := all[0], all[1]
+	told := func(what string) {
+		t.Helper()
+		for end := time.Now().Add(patience); server.count("{gemini_proxy}:origins:kept") < 8; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %s", what, server.dump())
+			}
+		}
+	}
+	loses := func(what string, lose func()) {
+		t.Helper()
+		for i := range 8 {
+			one.send(pairs["file in a path"][0], fmt.Sprint(what, i), "CANARY-token")
+		}
+		told("it is not told")
+		lose()
+		told("it is not told again")
+		for i := range 8 {
+			if status := other.send(pairs["file in a path"][1], fmt.Sprint(what, i), "CANARY-token"); status != 200 {
+				t.Errorf("%s%d: status %d", what, i, status)
+			}
+		}
+	}
+	loses("restarted", func() {
+		server.stop()
+		for _, s := range all {
+			s.shows("/metrics", "\ngemini_proxy_shared_joined 0\n")
+		}
+		server.start()
+	})
+	loses("emptied", func() { server.empty() })
+}
+
 // A conversation goes on where its thoughts are known, through whichever replica.
 func TestReplicasShareSignatures(t *testing.T) {
 	server := newRedisServer(t)

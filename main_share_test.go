@@ -233,14 +233,36 @@ retry_base_delay: 10ms
 	}
 }
 
-// dump returns all that the server holds.
-func (r *redisServer) dump() string {
+// client returns a client of the server itself.
+func (r *redisServer) client() *redis.Client {
 	r.t.Helper()
 	opts, err := redis.ParseURL("redis://:" + redisPassword + "@" + r.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c := redis.NewClient(opts)
+	return redis.NewClient(opts)
+}
+
+// empty takes all data from the server.
+func (r *redisServer) empty() {
+	r.t.Helper()
+	c := r.client()
+	defer c.Close()
+	if err := c.FlushAll(context.Background()).Err(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// count returns how many fields a hash has.
+func (r *redisServer) count(key string) int64 {
+	c := r.client()
+	defer c.Close()
+	return c.HLen(context.Background(), key).Val()
+}
+
+// dump returns all that the server holds.
+func (r *redisServer) dump() string {
+	c := r.client()
 	defer c.Close()
 	var text strings.Builder
 	for _, key := range c.Keys(context.Background(), "*").Val() {

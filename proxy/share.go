@@ -64,7 +64,8 @@ type sharer struct {
 	st     *state
 	shared sharedState
 	pace   pace
-	epoch  string               // of the server's data
+	epoch  string               // of the server's data, empty when that is to be heard of anew
+	data   string               // the same, also over the times alone
 	last   int64                // the number of the last mark heard of
 	known  map[string]time.Time // marks that the server has
 }

@@ -1,11 +1,11 @@
 package proxy
 
-// backlog is the newest of what a server is to be told of a shelf. The zero value
-// is empty.
+// backlog is the newest of what a server is told of a shelf. What it was told is
+// kept for the case that it loses it. The zero value is empty.
 type backlog struct {
-	ring   []note
-	oldest int // where the oldest is once the ring is full
-	untold int // how many, the newest, are to be told
+	ring   []note // at most maxUntold
+	oldest int    // where the oldest is once the ring is full
+	untold int    // how many, the newest, are to be told
 }
 
 // add puts a note in the place of the oldest, once there are maxUntold. It is false
@@ -30,3 +30,6 @@ func (b *backlog) next(i int) *note {
 
 // told says that the server knows the n oldest of those that were to be told.
 func (b *backlog) told(n int) { b.untold -= n }
+
+// again has the server told of everything once more.
+func (b *backlog) again() { b.untold = len(b.ring) }

@@ -99,6 +99,10 @@ func (s *sharer) hear(marks *redis.Cmd, now time.Time) error {
 		clear(s.known)
 		s.changed.Store(true)
 	}
+	if epoch != s.data && s.data != "" {
+		s.origins.tellAgain()
+	}
+	s.data = epoch
 	for i := 3; i < len(said); i += 2 {
 		field, isField := said[i].(string)
 		left, isLeft := said[i+1].(int64)

@@ -16,7 +16,7 @@ const (
 	// meanwhile.
 	noteBatch, askBatch = 256, 1024
 	// maxUntold is how many origins of a shelf wait for a server that is gone or
-	// slow; the oldest are dropped.
+	// slow, or are told again to one that has lost its data; the oldest are dropped.
 	maxUntold = 4096
 	// maxLearned bounds the bytes that wait to be hashed.
 	maxLearned = 4 << 20
@@ -34,6 +34,7 @@ type originShare struct {
 	bytes  atomic.Int64 // in the queues
 	deaf   atomic.Bool  // the server did not answer, or it is over: nobody asks
 	missed missed
+	lost   atomic.Bool // the server has lost what it was told
 
 	// What follows is the goroutine's.
 	notes     [shelves]backlog
@@ -58,8 +59,11 @@ type learned struct {
 // note is what the server is told of it.
 type note struct {
 	name, place string
-	seconds     int64
+	until       time.Time // when it is of no use any more
 }
+
+// seconds is for how long it is of use, in whole seconds.
+func (n *note) seconds(now time.Time) int64 { return max(1, int64(n.until.Sub(now)/time.Second)) }
 
 // question asks where values came from, of which the asker knows nothing.
 type question struct {
@@ -143,8 +147,23 @@ func (o *originShare) end() {
 	o.answerNone()
 }
 
+// tellAgain has the server told again what it was told, since it has lost that. It
+// does not wait.
+func (o *originShare) tellAgain() {
+	o.lost.Store(true)
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
 // gather takes what is there and tells whether there is anything to talk of.
 func (o *originShare) gather() bool {
+	if o.lost.Swap(false) {
+		for on := range o.notes {
+			o.notes[on].again()
+		}
+	}
 	for range cap(o.asked) {
 		select {
 		case l := <-o.kept:
@@ -174,7 +193,7 @@ func (o *originShare) gather() bool {
 func (o *originShare) take(l learned) {
 	o.bytes.Add(-int64(len(l.value)))
 	on, keep := shelfOf(l.value)
-	n := note{name: valueName(l.value), seconds: int64(keep / time.Second)}
+	n := note{name: valueName(l.value), until: time.Now().Add(keep)}
 	if n.place = placeName(l.st, n.name, l.from); n.place == "" {
 		return
 	}

@@ -29,7 +29,7 @@ func (o *originShare) exchange(ctx context.Context, now time.Time) bool {
 		return false
 	}
 	pipe := o.s.client.Pipeline()
-	told := o.tell(ctx, pipe)
+	told := o.tell(ctx, pipe, now)
 	answers := o.ask(ctx, pipe)
 	if pipe.Len() == 0 {
 		// It has failed, and may be back.
@@ -51,7 +51,7 @@ func (o *originShare) exchange(ctx context.Context, now time.Time) bool {
 }
 
 // tell sends what was learned. It returns how many of each shelf.
-func (o *originShare) tell(ctx context.Context, pipe redis.Pipeliner) (told [shelves]int) {
+func (o *originShare) tell(ctx context.Context, pipe redis.Pipeliner, now time.Time) (told [shelves]int) {
 	for on := range o.notes {
 		list := &o.notes[on]
 		if told[on] = min(list.untold, noteBatch); told[on] == 0 {
@@ -60,7 +60,7 @@ func (o *originShare) tell(ctx context.Context, pipe redis.Pipeliner) (told [she
 		args := append(make([]any, 0, 2+3*told[on]), sharedOrigins, keepLong.Milliseconds())
 		for i := range told[on] {
 			n := list.next(i)
-			args = append(args, n.name, n.seconds, n.place)
+			args = append(args, n.name, n.seconds(now), n.place)
 		}
 		pipe.Eval(ctx, noteScript, shelf(on).keys(), args...)
 	}
