@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
@@ -99,6 +100,11 @@ func (s *sockets) inherit(f *os.File, made bool, log *slog.Logger) error {
 		return fmt.Errorf("inherited socket %q: %w", f.Name(), err)
 	}
 	if made {
+		if u, ok := l.(*net.UnixListener); ok {
+			socket := newUnixSocket(u)
+			socket.stays.Store(true)
+			l = socket
+		}
 		s.made = append(s.made, l)
 	}
 	name := f.Name()
@@ -139,10 +145,13 @@ func (s *sockets) files() (files []*os.File, names []string, err error) {
 }
 
 // madeOnes returns the places of those that were made among those of files, for
-// another process.
+// another process. A path that somebody else has taken over is not its to remove.
 func (s *sockets) madeOnes() string {
 	var places []string
 	for i, l := range slices.Concat(s.public, s.admin) {
+		if socket, ok := l.(*unixSocket); ok && !socket.keeps() {
+			continue
+		}
 		if slices.Contains(s.made, l) {
 			places = append(places, strconv.Itoa(i))
 		}
@@ -150,18 +159,18 @@ func (s *sockets) madeOnes() string {
 	return strings.Join(places, ",")
 }
 
-// leave keeps the paths of Unix sockets when the listeners are closed: another
+// leave keeps the files of Unix sockets when the listeners are closed: another
 // process goes on serving them.
-func (s *sockets) leave() { s.unlinkOnClose(false) }
+func (s *sockets) leave() { s.keepFiles(true) }
 
-// own has the paths of the Unix sockets that were made go with their listeners,
+// own has the files of the Unix sockets that were made go with their listeners,
 // once this process is the only one to serve them.
-func (s *sockets) own() { s.unlinkOnClose(true) }
+func (s *sockets) own() { s.keepFiles(false) }
 
-func (s *sockets) unlinkOnClose(yes bool) {
+func (s *sockets) keepFiles(yes bool) {
 	for _, l := range s.made {
-		if l, ok := l.(*net.UnixListener); ok {
-			l.SetUnlinkOnClose(yes)
+		if l, ok := l.(*unixSocket); ok {
+			l.stays.Store(yes)
 		}
 	}
 }
@@ -173,14 +182,22 @@ func listen(addr string) (net.Listener, error) {
 	if !isUnix {
 		return net.Listen("tcp", addr)
 	}
-	if c, err := net.Dial("unix", path); err == nil {
+	c, err := net.Dial("unix", path)
+	if err == nil {
 		c.Close()
+	}
+	// One whose queue is full may be busy, or stopped, and is there.
+	if err == nil || errors.Is(err, syscall.EAGAIN) {
 		return nil, fmt.Errorf("%s: another process listens on it", path)
 	}
 	if st, err := os.Lstat(path); err == nil && st.Mode()&os.ModeSocket != 0 {
 		os.Remove(path)
 	}
-	return net.Listen("unix", path)
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return newUnixSocket(l.(*net.UnixListener)), nil
 }
 
 // begun is a listener that tells when it is accepted from for the first time.

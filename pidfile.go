@@ -14,6 +14,7 @@ func writePID(path string) error {
 	}
 	next := path + "." + strconv.Itoa(os.Getpid())
 	if err := os.WriteFile(next, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		os.Remove(next) // what a full disk left of it
 		return err
 	}
 	err := os.Rename(next, path)

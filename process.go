@@ -41,12 +41,11 @@ const adminPatience = time.Second
 const stopMargin = 15 * time.Second
 
 // serve runs the proxy until SIGTERM or SIGINT and drains it then.
-func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
+func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) (err error) {
 	p := &process{cfg: cfg, log: log, pidFile: pidFile, manager: newManager(log),
 		leads: make(chan struct{}), stopping: make(chan struct{})}
 	// Registered first: a signal that comes early must not be lost.
 	p.listenToSignals()
-	var err error
 	if p.before, err = findPredecessor(); err != nil {
 		return err
 	}
@@ -71,6 +70,12 @@ func serve(cfg proxy.Config, file, pidFile string, log *slog.Logger) error {
 	if p.sockets, err = openSockets(&cfg, made, log); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			p.sockets.close()
+			removePID(pidFile)
+		}
+	}()
 	if err := p.begin(); err != nil {
 		return fmt.Errorf("listener: %w", err)
 	}
