@@ -64,6 +64,9 @@ func openSockets(cfg *proxy.Config, made string, log *slog.Logger) (s *sockets, 
 			s.close()
 		}
 	}()
+	if err := checkInherited(); err != nil {
+		return s, err
+	}
 	var errs []error
 	places := strings.Split(made, ",")
 	for i, f := range activation.Files(true) {
@@ -87,6 +90,27 @@ func openSockets(cfg *proxy.Config, made string, log *slog.Logger) (s *sockets, 
 		s.admin, s.made = append(s.admin, l), append(s.made, l)
 	}
 	return s, nil
+}
+
+// checkInherited says what is wrong with LISTEN_FDS, the number of the descriptors
+// that this process has inherited from 3 on. Package activation believes any number
+// and takes none for something that is no number.
+func checkInherited() error {
+	const first = 3
+	value, given := os.LookupEnv("LISTEN_FDS")
+	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); !given || err != nil || pid != os.Getpid() {
+		return nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		return fmt.Errorf("LISTEN_FDS is %q: must be the number of inherited descriptors (sd_listen_fds(3))", value)
+	}
+	for fd := first; fd-first < n; fd++ {
+		if !isOpen(fd) {
+			return fmt.Errorf("LISTEN_FDS is %q: must be the number of inherited descriptors (sd_listen_fds(3)), but %d is not open", value, fd)
+		}
+	}
+	return nil
 }
 
 // inherit takes over an inherited socket. made: a process before this one opened it.

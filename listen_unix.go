@@ -22,3 +22,9 @@ func listens(f *os.File) bool {
 	})
 	return is
 }
+
+// isOpen tells whether fd is a descriptor of the process.
+func isOpen(fd int) bool {
+	var st syscall.Stat_t
+	return syscall.Fstat(fd, &st) == nil
+}

@@ -54,6 +54,20 @@ func TestNotListening(t *testing.T) {
 	}
 }
 
+// TestAbsurdSockets: a number of sockets that cannot be ends the start with an error
+// that says so.
+func TestAbsurdSockets(t *testing.T) {
+	for _, n := range []string{"-1", "all", "99999999999999999999", "9223372036854775807", "1000000000", "50", "", "3 "} {
+		u := newUnit(t, upstream.Always(nil))
+		cmd := u.start(os.Args[0], "LISTEN_FDS='"+n+"' ")
+		u.ends(cmd, 1)
+		<-u.ended
+		if log := u.logged(); !strings.Contains(log, "LISTEN_FDS is "+strconv.Quote(n)+": must be") || strings.Contains(log, `"listening"`) {
+			t.Errorf("%q:\n%s", n, log)
+		}
+	}
+}
+
 // TestStuckManager: a service manager that reads nothing keeps the program from
 // nothing that signals ask for.
 func TestStuckManager(t *testing.T) {
