@@ -69,7 +69,7 @@ type exchange struct {
 	spareReader *bufio.Reader // may be nil
 
 	upgrade   bool         // the upstream may answer with 101
-	uploaded  atomic.Int64 // when a part of the request body was sent on last, Unix nanoseconds
+	uploaded  atomic.Int64 // when a part of the request body was sent on last, in ticks; 0: none was
 	streaming bool         // the response body ends the exchange, not the handler
 	tallied   bool         // see tally
 

@@ -34,7 +34,7 @@ func (l *loop) assist() {
 // serveAll serves what is ready, with the mate when that is worth it. The mate
 // sheds no streams.
 func (l *loop) serveAll(ready []readyRide, now time.Time) {
-	if len(ready) < crowd || !l.others.idle(l, now.UnixNano()) {
+	if len(ready) < crowd || !l.others.idle(l, ticks(now)) {
 		l.serveSome(ready, now, &l.left)
 		return
 	}

@@ -314,7 +314,7 @@ func TestLoopUnderTraffic(t *testing.T) {
 }
 
 func TestLoopsChoose(t *testing.T) {
-	now := time.Now().UnixNano()
+	now := ticks(time.Now())
 	f := func(want int, shares ...int64) {
 		t.Helper()
 		all := make(loops, len(shares))

@@ -42,7 +42,7 @@ const (
 
 // choose returns the first loop that is not busy, or the least busy one.
 func (all loops) choose() *loop {
-	now := time.Now().UnixNano()
+	now := ticks(time.Now())
 	least, share := all[0], all[0].use.share(now)
 	for _, l := range all[1:] {
 		if share < busy {
@@ -68,7 +68,7 @@ func (all loops) idle(l *loop, now int64) bool {
 
 // usage measures how busy a loop is. It is written by the loop alone.
 type usage struct {
-	began   int64 // of the window, Unix time in ns
+	began   int64 // of the window, in ticks
 	worked  int64 // ns in the window
 	settled atomic.Int64
 	last    atomic.Int64 // share of the window before, in a thousand

@@ -160,7 +160,7 @@ func (u *upload) run() {
 		if n > 0 && u.send(buf[:n], chunked) != nil {
 			return
 		}
-		u.e.uploaded.Store(time.Now().UnixNano())
+		u.sentAt(time.Now())
 		if err == io.EOF && (chunked || sent == u.left) {
 			u.whole = !chunked || u.a.write(u.a.link.conn, []byte("0\r\n\r\n")) == nil
 			return
@@ -171,6 +171,9 @@ func (u *upload) run() {
 		}
 	}
 }
+
+// sentAt notes that a part of the body was sent on.
+func (u *upload) sentAt(now time.Time) { u.e.uploaded.Store(ticks(now)) }
 
 // send writes a piece of the body to the upstream. A failure is left for
 // whoever waits for the response: there may be one already.

@@ -143,8 +143,9 @@ func (a *attempt) arm() {
 // extend moves a.until, which has passed: the answer to an upload is due only
 // when that has come to its end. It is false when the time is over.
 func (a *attempt) extend() bool {
-	later := time.Unix(0, a.e.uploaded.Load()).Add(a.e.cfg.FirstEventTimeout)
-	if !later.After(time.Now()) {
+	at := a.e.uploaded.Load()
+	later := atTick(at).Add(a.e.cfg.FirstEventTimeout)
+	if at == 0 || !later.After(time.Now()) {
 		return false
 	}
 	a.until = later

@@ -25,7 +25,7 @@ type tunnel struct {
 	down   pipe
 	upDone chan struct{}
 
-	last  atomic.Int64 // when a byte passed last, in either direction, Unix nanoseconds
+	last  atomic.Int64 // when a byte passed last, in either direction, in ticks
 	half  atomic.Bool  // one side has said that it sends no more
 	over  atomic.Bool  // cause is set and both pipes are to end
 	claim atomic.Bool  // somebody sets cause
@@ -255,7 +255,7 @@ func (t *tunnel) err() error {
 }
 
 // touch notes that a byte has passed.
-func (t *tunnel) touch(now time.Time) { t.last.Store(now.UnixNano()) }
+func (t *tunnel) touch(now time.Time) { t.last.Store(ticks(now)) }
 
 // quietUntil returns when the tunnel will have been silent for too long.
 func (t *tunnel) quietUntil() time.Time {
@@ -263,7 +263,7 @@ func (t *tunnel) quietUntil() time.Time {
 	if t.half.Load() {
 		limit = min(limit, afterHalf)
 	}
-	return time.Unix(0, t.last.Load()).Add(limit)
+	return atTick(t.last.Load()).Add(limit)
 }
 
 // finish closes both connections and ends the exchange.
