@@ -42,6 +42,7 @@ type clientConn struct {
 	closed   bool                    // the client has the end of the response, see writeClosed
 	readBy   time.Time               // the read deadline that was asked for
 	readAt   time.Time               // the one that is set: readBy, or an earlier one
+	active   atomic.Bool             // a request has begun, were it with one byte, and is not over
 	stopped  atomic.Bool             // somebody else has ended the reads, see stopReads
 	polled   polled                  // Conn, nil when it cannot be polled
 	below    net.Conn                // Conn, or what is below TLS

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -17,9 +18,13 @@ const lastMoment = 5 * time.Second
 // behind the answer, which says so.
 const idleGrace = time.Second
 
-// Drain stops accepting, lets running requests finish until ctx is done, then
-// ends the rest as interrupted streams are ended, and closes everything. Only
-// the first call of Drain or Retire does anything.
+// closingPause is how long fasthttp may take to close what is done with.
+const closingPause = 200 * time.Millisecond
+
+// Drain stops accepting, lets running requests finish until ctx is done, those of
+// which a byte has arrived included, then ends the rest as interrupted streams are
+// ended, and closes everything. Only the first call of Drain or Retire does
+// anything.
 func (s *Server) Drain(ctx context.Context) {
 	idle, cancel := context.WithTimeout(ctx, idleGrace)
 	defer cancel()
@@ -41,13 +46,15 @@ func (s *Server) Retire(ctx, idle context.Context) {
 		s.http.ShutdownWithContext(stop)
 		close(closed)
 	}()
-	s.awaitIdle(ctx)
-	s.endRunning()
-	s.awaitIdleFor(lastMoment)
-	// The last bytes of the last responses are on their way through fasthttp.
-	select {
-	case <-closed:
-	case <-time.After(200 * time.Millisecond):
+	for over := false; !over; {
+		s.awaitRest(ctx)
+		// What begins while idle connections are closed is served, too.
+		over = isClosed(closed, closingPause) || s.atRest() || ctx.Err() != nil
+	}
+	if s.endRunning() {
+		s.awaitIdleFor(lastMoment)
+		// The last bytes of the last responses are on their way through fasthttp.
+		isClosed(closed, closingPause)
 	}
 	cancel()
 	<-closed
@@ -78,8 +85,21 @@ func (s *Server) stopAccepting() bool {
 	return true
 }
 
-// endRunning cancels what runs, and what begins from now on.
-func (s *Server) endRunning() {
+// isClosed waits for at most so long until c is closed, and tells whether it is.
+func isClosed(c <-chan struct{}, within time.Duration) bool {
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case <-c:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// endRunning cancels what runs, and what begins from now on. It tells whether
+// anything ran.
+func (s *Server) endRunning() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
@@ -89,6 +109,7 @@ func (s *Server) endRunning() {
 	if s.count > 0 {
 		s.log.Warn("drain is over, ending what still runs", "requests", s.count)
 	}
+	return s.count > 0
 }
 
 // closeConns closes the client connections that are still open.
@@ -110,14 +131,21 @@ func (s *Server) clients() (n int) {
 	return n
 }
 
+// atRest tells whether no request runs, none has begun to arrive, and no answer is
+// on its way.
+func (s *Server) atRest() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count == 0 && !slices.ContainsFunc(s.listeners, (*clientListener).active)
+}
+
+// awaitRest returns when the server is at rest, or ctx is done.
+func (s *Server) awaitRest(ctx context.Context) { await(ctx, s.atRest) }
+
+// awaitIdleFor returns when no request runs any more, or d is over.
 func (s *Server) awaitIdleFor(d time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
-	s.awaitIdle(ctx)
-}
-
-// awaitIdle returns when no request runs any more, or ctx is done.
-func (s *Server) awaitIdle(ctx context.Context) {
 	await(ctx, func() bool { return s.Running() == 0 })
 }
 

@@ -236,6 +236,48 @@ func (r *rig) refusal(request string) {
 	w.Close()
 }
 
+// TestDrainWaitsForHeads: a request that has begun to arrive when the drain begins is
+// served, however slowly its head comes within the drain's time; one of which there is
+// nothing yet does not hold the drain up.
+func TestDrainWaitsForHeads(t *testing.T) {
+	r := newRig(t, plain, nil)
+	fresh, second, piped, silent := r.wire(), r.wire(), r.wire(), r.wire()
+	second.send(getRequest)
+	second.wants("GET", 200)
+	// The rest is in the proxy's buffer, behind a request that is answered.
+	piped.send(getRequest + getRequest[:1])
+	piped.wants("GET", 200)
+	slow := map[string]*wire{"first": fresh, "second": second, "piped": piped}
+	for _, w := range slow {
+		if w != piped {
+			w.send(getRequest[:1])
+		}
+	}
+	n := r.up.Count()
+	done := r.drain(time.Hour)
+	// They need longer than the drain takes for what is idle.
+	tick := time.NewTicker(3 * time.Second / time.Duration(len(getRequest)))
+	defer tick.Stop()
+	for i := 1; i < len(getRequest); i++ {
+		<-tick.C
+		for _, w := range slow {
+			w.send(getRequest[i : i+1])
+		}
+	}
+	for name, w := range slow {
+		if resp, body, err := w.reply("GET"); err != nil || resp.StatusCode != 200 || !resp.Close {
+			t.Errorf("%s: %v %q %v", name, resp, body, err)
+		}
+	}
+	r.drained(done)
+	if !silent.closed() {
+		t.Error("a silent connection outlives the drain")
+	}
+	if got := r.up.Count() - n; got != len(slow) {
+		t.Errorf("%d requests arrived, want %d", got, len(slow))
+	}
+}
+
 // TestDrainAtRest drains a proxy that never served anything.
 func TestDrainAtRest(t *testing.T) {
 	r := newRig(t, plain, nil)

@@ -122,6 +122,19 @@ func (l *clientListener) count() int {
 	return len(l.open)
 }
 
+// active tells whether a request has begun on any of the connections, and is not
+// over.
+func (l *clientListener) active() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if c.active.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // closeConns closes the connections that are still open.
 func (l *clientListener) closeConns() {
 	l.mu.Lock()

@@ -142,6 +142,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 			}
 		},
 		ErrorHandler: s.unreadable,
+		ConnState:    noteState,
 		// The head must come whole in this time; the wait for the first byte
 		// of a body gets its own.
 		ReadTimeout: s.cfg.ClientHeaderTimeout,
@@ -167,6 +168,13 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		// A tunnel closes its connection itself; see tunnel.begin.
 		KeepHijackedConns: true,
 		Logger:            quiet{},
+	}
+}
+
+// noteState notes whether a request has begun on a connection and is not over.
+func noteState(conn net.Conn, to fasthttp.ConnState) {
+	if c, ok := conn.(*clientConn); ok {
+		c.active.Store(to == fasthttp.StateActive)
 	}
 }
 
