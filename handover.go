@@ -23,9 +23,9 @@ import (
 //     HANDOVER_FDS. One holds the keys of TLS sessions, so that clients resume
 //     them with the new process. It becomes a child of the service manager.
 //  2. The new one accepts connections, beside the old one, and says "ready".
-//  3. The old one makes it the main process of the service, says "go" and how
-//     much it healed today, accepts nothing more, and comes to its end when its
-//     last connection has.
+//  3. For a moment both accept. Then the old one makes it the main process of the
+//     service, says "go" and how much it healed today, accepts nothing more, and
+//     comes to its end when its last connection has.
 //  4. The new one speaks for the service from "go" on. It loads its settings
 //     again first, since they may have changed since it read them, and does
 //     only now what signals asked it for. When it is itself told to stop it
@@ -33,8 +33,8 @@ import (
 //     process leave would end the other. That one then closes idle connections,
 //     too, and so does the one before it, if that is still there.
 //
-// A new process that ends before it is ready changes nothing. One that comes too
-// late is told "no".
+// A new process that ends before it is told "go", such as one that falls over the
+// first requests, changes nothing. One that comes too late is told "no".
 
 // handoverEnv names the descriptors of the pipes, "ready,go,keys".
 const handoverEnv = "HANDOVER_FDS"
@@ -47,6 +47,10 @@ const madeEnv = "HANDOVER_MADE"
 
 // handoverTimeout is how long a new process may take to be ready.
 const handoverTimeout = time.Minute
+
+// provingTime is how long a new process must serve beside the old one before that
+// leaves. A variable for tests alone.
+var provingTime = 2 * time.Second
 
 // killAfter is how long a process that is not to take over has to end.
 const killAfter = 5 * time.Second
@@ -78,6 +82,7 @@ type successor struct {
 	waited chan struct{} // on Linux: closed when cmd was waited for, or cannot be
 	ready  *os.File
 	goOn   *os.File
+	over   chan struct{} // closed when the new process was told to stop, or has ended
 }
 
 // startSuccessor starts the program's file with the same arguments and with
@@ -93,7 +98,7 @@ func startSuccessor(s *sockets, keys []byte) (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &successor{}
+	n := &successor{over: make(chan struct{})}
 	var readyW, goR, keysR *os.File
 	if n.ready, readyW, err = os.Pipe(); err != nil {
 		return nil, err
@@ -152,15 +157,19 @@ func (n *successor) close() {
 	n.goOn.Close()
 }
 
-// await waits until the new process is ready. After an error it is gone.
+// await waits until the new process is ready, and has been for provingTime. After an
+// error it is gone.
 func (n *successor) await(stop <-chan struct{}) error {
 	said := make(chan error, 1)
 	go func() {
-		line, err := bufio.NewReader(n.ready).ReadString('\n')
+		defer close(n.over)
+		from := bufio.NewReader(n.ready)
+		line, err := from.ReadString('\n')
 		if err == nil && line != sayReady {
 			err = fmt.Errorf("it says %q", line)
 		}
 		said <- err
+		io.Copy(io.Discard, from)
 	}()
 	timeout := time.NewTimer(handoverTimeout)
 	defer timeout.Stop()
@@ -170,6 +179,9 @@ func (n *successor) await(stop <-chan struct{}) error {
 	case <-timeout.C:
 		err = fmt.Errorf("not ready after %v", handoverTimeout)
 	case <-stop:
+	}
+	if err == nil {
+		err = n.prove(stop)
 	}
 	select {
 	case <-stop:
@@ -191,12 +203,25 @@ func (n *successor) await(stop <-chan struct{}) error {
 	return errors.Join(err, n.awaitExit())
 }
 
+// prove waits for provingTime, while both processes serve.
+func (n *successor) prove(stop <-chan struct{}) error {
+	proven := time.NewTimer(provingTime)
+	defer proven.Stop()
+	select {
+	case <-n.over:
+		return fmt.Errorf("it ended within %v of being ready", provingTime)
+	case <-stop:
+	case <-proven.C:
+	}
+	return nil
+}
+
 // proceed tells the new process that it is the one, and how many answers were
 // healed today. The pipe stays open until this process ends.
 func (n *successor) proceed(day string, healed int64) { fmt.Fprintf(n.goOn, sayGo, day, healed) }
 
 // awaitHurry returns when the new process is told to stop, or has ended.
-func (n *successor) awaitHurry() { io.Copy(io.Discard, n.ready) }
+func (n *successor) awaitHurry() { <-n.over }
 
 // predecessor is the process that this one takes over from.
 type predecessor struct {

@@ -48,6 +48,58 @@ func TestHandoverDescriptors(t *testing.T) {
 	}
 }
 
+// TestProving: while a new process proves itself both serve, and the old one goes on
+// when that one falls, is told to stop, or it is itself.
+func TestProving(t *testing.T) {
+	dir := t.TempDir()
+	path, pidFile := filepath.Join(dir, "proxy"), filepath.Join(dir, "pid")
+	u := newUnit(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}), provingEnv+"=1h")
+	if err := os.Symlink(os.Args[0], path); err != nil {
+		t.Fatal(err)
+	}
+	first := u.start(path, "")
+	u.told("READY=1")
+	os.Remove(path)
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho $$ >"+pidFile+"\nexec "+os.Args[0]+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	both := func(n int) (pid int) {
+		t.Helper()
+		first.Process.Signal(syscall.SIGUSR2)
+		u.repeats(`"starting a new process to hand over to"`, n)
+		u.repeats(`"listening"`, 2*n+2)
+		b, _ := os.ReadFile(pidFile)
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+		if pid == 0 || pid == first.Process.Pid {
+			t.Fatalf("the new process is %q", b)
+		}
+		// Which of the two answers is for the kernel to say.
+		for range 20 {
+			if status, body := u.get(u.public[0], "/v1/x"); status != 200 || body != "{}" {
+				t.Errorf("%d %q", status, body)
+			}
+		}
+		return pid
+	}
+	for n, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		syscall.Kill(both(n+1), sig)
+		u.repeats("this one goes on", n+1)
+		u.says("it ended")
+		for range 20 {
+			if status, body := u.get(u.public[0], "/v1/x"); status != 200 || body != "{}" {
+				t.Errorf("after %v: %d %q", sig, status, body)
+			}
+		}
+	}
+	both(3)
+	first.Process.Signal(syscall.SIGTERM)
+	u.ends(first, 0)
+	<-u.ended
+	if log := u.logged(); strings.Contains(log, `"handed over"`) || strings.Contains(log, `"took over"`) {
+		t.Errorf("it was handed over:\n%s", log)
+	}
+}
+
 // open asks for an answer that lasts, on a connection of its own.
 func (u *unit) open(addr string) net.Conn {
 	u.t.Helper()

@@ -21,8 +21,15 @@ import (
 // asProgram in the environment makes the test binary the program itself.
 const asProgram = "TEST_RUN_AS_PROGRAM"
 
+// provingEnv in the environment is another provingTime.
+const provingEnv = "TEST_PROVING_TIME"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		provingTime = 10 * time.Millisecond
+		if d, err := time.ParseDuration(os.Getenv(provingEnv)); err == nil {
+			provingTime = d
+		}
 		main()
 	}
 	os.Exit(m.Run())
