@@ -64,6 +64,43 @@ func TestIdleUpstreamsGiveWay(t *testing.T) {
 	s.ends(0)
 }
 
+// TestProbeWithoutDescriptors: the watchdog is fed also while idle connections to the
+// upstream have taken the last descriptors, and nobody comes who needs one.
+func TestProbeWithoutDescriptors(t *testing.T) {
+	release := make(chan struct{})
+	u := newUnit(t, upstream.Always(upstream.Script{upstream.Hold(release), upstream.Status(200, nil, "{}")}), "WATCHDOG_USEC=300000")
+	cmd := u.run()
+	var conns []net.Conn
+	for range 20 {
+		conns = append(conns, u.open(u.public[0]))
+	}
+	close(release)
+	for _, c := range conns {
+		if status, body, err := reply(c); status != 200 || body != "{}" {
+			t.Fatalf("%d %q %v", status, body, err)
+		}
+	}
+	// No descriptor is free below the limit.
+	free := 3
+	for ; ; free++ {
+		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", cmd.Process.Pid, free)); err != nil {
+			break
+		}
+	}
+	limit(t, cmd.Process.Pid, uint64(free))
+	for len(u.notes) > 0 {
+		<-u.notes
+	}
+	for range 5 {
+		u.told("\nWATCHDOG=1\n")
+	}
+	if log := u.logged(); strings.Contains(log, "the watchdog is not fed") {
+		t.Error(log)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	u.ends(cmd, 0)
+}
+
 // TestAdminErrorsAreLogged as all else is, in the form that the settings ask for.
 func TestAdminErrorsAreLogged(t *testing.T) {
 	u := newUnit(t, upstream.Always(nil))
