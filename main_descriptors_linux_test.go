@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gemini-resilient-proxy/bench/upstream"
 )
@@ -80,14 +81,7 @@ func TestProbeWithoutDescriptors(t *testing.T) {
 			t.Fatalf("%d %q %v", status, body, err)
 		}
 	}
-	// No descriptor is free below the limit.
-	free := 3
-	for ; ; free++ {
-		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", cmd.Process.Pid, free)); err != nil {
-			break
-		}
-	}
-	limit(t, cmd.Process.Pid, uint64(free))
+	defer u.exhaust(cmd.Process.Pid)()
 	for len(u.notes) > 0 {
 		<-u.notes
 	}
@@ -97,6 +91,92 @@ func TestProbeWithoutDescriptors(t *testing.T) {
 	if log := u.logged(); strings.Contains(log, "the watchdog is not fed") {
 		t.Error(log)
 	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	u.ends(cmd, 0)
+}
+
+// exhaust leaves a process no descriptor below its limit: idle clients of its
+// admin listener take what there is. They leave with the result.
+func (u *unit) exhaust(pid int) (leave func()) {
+	u.t.Helper()
+	const most = 300
+	limit(u.t, pid, most)
+	taken := func() int {
+		entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		return len(entries)
+	}
+	var conns []net.Conn
+	for taken() < most {
+		c, err := net.Dial("tcp", u.admin)
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		conns = append(conns, c)
+		// It is accepted when it is answered.
+		c.SetDeadline(time.Now().Add(patience))
+		io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+		if status, _, err := reply(c); status != 200 || err != nil {
+			u.t.Fatal(status, err)
+		}
+	}
+	return func() {
+		for _, c := range conns {
+			c.Close()
+		}
+		for taken() == most {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// TestReloadWithoutDescriptors: what was changed while there is no descriptor to read
+// it with is loaded when there is one again, and idle connections to the upstream give
+// way to it.
+func TestReloadWithoutDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	keys, file := filepath.Join(dir, "keys"), filepath.Join(dir, "config.yaml")
+	put := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u := newUnit(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}))
+	put(keys, "CANARY-1\n")
+	put(file, fmt.Sprintf("groups:\n  default: {targets: [%q], keys: %q}\n", u.up.URL(), "file:"+keys))
+	path := filepath.Join(dir, "proxy")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec "+os.Args[0]+" -config "+file+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := u.start(path, "")
+	u.told("READY=1")
+	loaded := func(keys int) {
+		t.Helper()
+		if _, body := u.get(u.admin, "/groups"); !strings.Contains(body, fmt.Sprint("keys#", keys)) {
+			t.Errorf("%d keys are not in %s", keys, body)
+		}
+	}
+	leave := u.exhaust(cmd.Process.Pid)
+	put(keys, "CANARY-1\nCANARY-2\n")
+	u.says("too many open files")
+	leave()
+	u.repeats(`"configuration loaded"`, 1)
+	loaded(2)
+	// A connection to the upstream lies idle.
+	c := u.open(u.public[0])
+	if status, _, err := reply(c); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	const notLoaded = "the configuration is not loaded"
+	failed := strings.Count(u.logged(), notLoaded)
+	leave = u.exhaust(cmd.Process.Pid)
+	put(keys, "CANARY-1\nCANARY-2\nCANARY-3\n")
+	u.repeats(`"configuration loaded"`, 2)
+	if n := strings.Count(u.logged(), notLoaded); n != failed {
+		t.Errorf("it was short of descriptors %d times", n-failed)
+	}
+	leave()
+	loaded(3)
 	cmd.Process.Signal(syscall.SIGTERM)
 	u.ends(cmd, 0)
 }

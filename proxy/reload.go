@@ -56,6 +56,10 @@ func (s *Server) Reload() error {
 	defer r.mu.Unlock()
 	before := s.stampFiles()
 	cfg, err := r.source()
+	if outOfDescriptors(err) {
+		s.closeIdle()
+		cfg, err = r.source()
+	}
 	if err == nil {
 		err = s.apply(cfg)
 	}
@@ -73,7 +77,10 @@ func (s *Server) Reload() error {
 			before[path] = stampOf(path)
 		}
 	}
-	r.stamps = before
+	if r.stamps = before; outOfDescriptors(err) {
+		// That says nothing of the files, and passes: WatchFiles tries again.
+		r.stamps = nil
+	}
 	r.result.Unlock()
 	s.metrics.reloaded(err)
 	if err != nil {
