@@ -281,9 +281,10 @@ func TestDrainTimeout(t *testing.T) {
 	s.ends(0)
 }
 
-// TestSecondSignal leaves at once.
+// TestSecondSignal leaves at once, and leaves nothing behind.
 func TestSecondSignal(t *testing.T) {
-	s := serving(t, upstream.Always(upstream.Script{upstream.Stall()}))
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	s := servingWith(t, upstream.Always(upstream.Script{upstream.Stall()}), []string{"-pid-file", pidFile})
 	io.WriteString(s.dial(s.public), get)
 	if !s.up.Await(patience, func() bool { return s.up.Count() == 1 }) {
 		t.Fatal("nothing arrived")
@@ -292,6 +293,11 @@ func TestSecondSignal(t *testing.T) {
 	s.told("STOPPING=1")
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	s.ends(1)
+	for _, path := range []string{pidFile, s.public, s.admin} {
+		if _, err := os.Lstat(path); err == nil {
+			t.Errorf("%s is left", path)
+		}
+	}
 }
 
 // TestStaleSocket replaces a socket file that a dead process has left behind.

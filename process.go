@@ -320,6 +320,8 @@ func (p *process) refuseUpgrades() {
 func (p *process) leaveOnSignal() {
 	got := <-p.stop
 	p.log.Warn("second signal, leaving at once", "signal", got.String())
+	p.sockets.close()
+	removePID(p.pidFile)
 	proxy.FlushLog(p.log)
 	os.Exit(1)
 }
