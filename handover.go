@@ -158,14 +158,42 @@ func (n *successor) close() {
 }
 
 // await waits until the new process is ready, and has been for provingTime. After an
-// error it is gone.
+// error it is gone, or about to: the requests that it has accepted may last.
 func (n *successor) await(stop <-chan struct{}) error {
+	if err := n.awaitReady(stop); err != nil {
+		// It may have accepted connections: it is asked first.
+		n.refuse()
+		n.cmd.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(killAfter, func() { n.cmd.Process.Kill() })
+		defer kill.Stop()
+		return errors.Join(err, n.awaitExit())
+	}
+	proven := time.NewTimer(provingTime)
+	defer proven.Stop()
+	select {
+	case <-n.over:
+		// Where it was told to stop it comes to its end as any other.
+		n.refuse()
+		go n.awaitExit()
+		return fmt.Errorf("it ended within %v of being ready", provingTime)
+	case <-stop:
+		// Both end, and each with the requests that it has.
+	case <-proven.C:
+	}
+	return nil
+}
+
+// awaitReady waits until the new process says that it is ready.
+func (n *successor) awaitReady(stop <-chan struct{}) error {
 	said := make(chan error, 1)
 	go func() {
 		defer close(n.over)
 		from := bufio.NewReader(n.ready)
 		line, err := from.ReadString('\n')
-		if err == nil && line != sayReady {
+		switch {
+		case err == io.EOF:
+			err = errors.New("it ended before it was ready")
+		case err == nil && line != sayReady:
 			err = fmt.Errorf("it says %q", line)
 		}
 		said <- err
@@ -173,47 +201,20 @@ func (n *successor) await(stop <-chan struct{}) error {
 	}()
 	timeout := time.NewTimer(handoverTimeout)
 	defer timeout.Stop()
-	var err error
 	select {
-	case err = <-said:
+	case err := <-said:
+		return err
 	case <-timeout.C:
-		err = fmt.Errorf("not ready after %v", handoverTimeout)
+		return fmt.Errorf("not ready after %v", handoverTimeout)
 	case <-stop:
+		return errors.New("the program is told to stop")
 	}
-	if err == nil {
-		err = n.prove(stop)
-	}
-	select {
-	case <-stop:
-		err = errors.New("the program is told to stop")
-	default:
-	}
-	if err == nil {
-		return nil
-	}
-	// It may have accepted connections: it is asked first.
-	io.WriteString(n.goOn, sayNo)
-	n.close()
-	n.cmd.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(killAfter, func() { n.cmd.Process.Kill() })
-	defer kill.Stop()
-	if err == io.EOF {
-		err = errors.New("it ended before it was ready")
-	}
-	return errors.Join(err, n.awaitExit())
 }
 
-// prove waits for provingTime, while both processes serve.
-func (n *successor) prove(stop <-chan struct{}) error {
-	proven := time.NewTimer(provingTime)
-	defer proven.Stop()
-	select {
-	case <-n.over:
-		return fmt.Errorf("it ended within %v of being ready", provingTime)
-	case <-stop:
-	case <-proven.C:
-	}
-	return nil
+// refuse tells the new process that it is not to take over.
+func (n *successor) refuse() {
+	io.WriteString(n.goOn, sayNo)
+	n.close()
 }
 
 // proceed tells the new process that it is the one, and how many answers were

@@ -48,12 +48,19 @@ func TestHandoverDescriptors(t *testing.T) {
 	}
 }
 
-// TestProving: while a new process proves itself both serve, and the old one goes on
-// when that one falls, is told to stop, or it is itself.
+// TestProving: while a new process proves itself both serve. The old one goes on when
+// that one falls or is told to stop, and is followed when it is told to stop itself. No
+// answer is cut but those of a process that falls.
 func TestProving(t *testing.T) {
 	dir := t.TempDir()
 	path, pidFile := filepath.Join(dir, "proxy"), filepath.Join(dir, "pid")
-	u := newUnit(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}), provingEnv+"=1h")
+	release := make(chan struct{})
+	u := newUnit(t, func(q *upstream.Request) upstream.Script {
+		if q.Target == "/v1/x" {
+			return upstream.Script{upstream.Head(200, upstream.Chunked), upstream.Send("one "), upstream.Hold(release), upstream.Send("two")}
+		}
+		return upstream.Script{upstream.Status(200, nil, "{}")}
+	}, provingEnv+"=1h")
 	if err := os.Symlink(os.Args[0], path); err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +69,15 @@ func TestProving(t *testing.T) {
 	os.Remove(path)
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho $$ >"+pidFile+"\nexec "+os.Args[0]+"\n"), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	serves := func() {
+		t.Helper()
+		// Which process answers is for the kernel to say.
+		for range 20 {
+			if status, body := u.get(u.public[0], "/v1/y"); status != 200 || body != "{}" {
+				t.Errorf("%d %q", status, body)
+			}
+		}
 	}
 	both := func(n int) (pid int) {
 		t.Helper()
@@ -73,31 +89,40 @@ func TestProving(t *testing.T) {
 		if pid == 0 || pid == first.Process.Pid {
 			t.Fatalf("the new process is %q", b)
 		}
-		// Which of the two answers is for the kernel to say.
-		for range 20 {
-			if status, body := u.get(u.public[0], "/v1/x"); status != 200 || body != "{}" {
-				t.Errorf("%d %q", status, body)
-			}
-		}
+		serves()
 		return pid
 	}
-	for n, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		syscall.Kill(both(n+1), sig)
-		u.repeats("this one goes on", n+1)
-		u.says("it ended")
-		for range 20 {
-			if status, body := u.get(u.public[0], "/v1/x"); status != 200 || body != "{}" {
-				t.Errorf("after %v: %d %q", sig, status, body)
-			}
+	var streams []net.Conn
+	open := func() {
+		for range 10 {
+			streams = append(streams, u.open(u.public[1]))
 		}
 	}
-	both(3)
-	first.Process.Signal(syscall.SIGTERM)
-	u.ends(first, 0)
-	<-u.ended
+	syscall.Kill(both(1), syscall.SIGKILL)
+	u.repeats("this one goes on", 1)
+	u.says("it ended")
+	serves()
+	pid := both(2)
+	open()
+	syscall.Kill(pid, syscall.SIGTERM)
+	u.repeats("this one goes on", 2)
+	serves()
 	if log := u.logged(); strings.Contains(log, `"handed over"`) || strings.Contains(log, `"took over"`) {
 		t.Errorf("it was handed over:\n%s", log)
 	}
+	both(3)
+	open()
+	first.Process.Signal(syscall.SIGTERM)
+	u.told("\nSTOPPING=1\n")
+	close(release)
+	for i, l := range streams {
+		if status, body, err := reply(l); status != 200 || body != "one two" || err != nil {
+			t.Errorf("%d: %d %q %v", i, status, body, err)
+		}
+		l.Close()
+	}
+	u.ends(first, 0)
+	<-u.ended
 }
 
 // open asks for an answer that lasts, on a connection of its own.

@@ -162,17 +162,21 @@ func (p *process) announce(ctx context.Context) {
 			return
 		}
 		p.sockets.own()
-		close(p.told)
 		p.manager.goesOn(p.before.day, p.before.healed)
 		p.log.Info("took over", "pid", os.Getpid())
 		if err := writePID(p.pidFile); err != nil {
 			p.log.Error("the file of -pid-file names another process", "error", err.Error())
 		}
 		p.manager.silent.Store(false)
-		// What was changed since this process read its settings, the old one
-		// may have taken over for itself alone; and who waits for a reload that
-		// it did not come to any more is answered.
-		p.loadAgain()
+		close(p.told)
+		select {
+		case <-p.stopping:
+		default:
+			// What was changed since this process read its settings, the old one
+			// may have taken over for itself alone; and who waits for a reload that
+			// it did not come to any more is answered.
+			p.loadAgain()
+		}
 		close(p.leads)
 		p.manager.attend(ctx, p.server)
 	}()
@@ -277,16 +281,17 @@ func (p *process) retire(next *successor) {
 
 // drain ends a process that was told to stop.
 func (p *process) drain() {
-	p.manager.stopping(p.cfg.DrainTimeout + stopMargin)
 	go p.refuseUpgrades()
 	if p.before != nil {
 		p.before.hurry()
-		// Whose the sockets' files are. That process says so at once, if it can.
+		// Whose the sockets' files are, and who speaks for the service. That process
+		// says so at once, if it can.
 		select {
 		case <-p.told:
 		case <-time.After(adminPatience):
 		}
 	}
+	p.manager.stopping(p.cfg.DrainTimeout + stopMargin)
 	go p.leaveOnSignal()
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
 	defer cancel()
