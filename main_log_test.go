@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -116,6 +117,42 @@ func TestLogPipeIsClosed(t *testing.T) {
 		}
 	}
 	s.requests(100)
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.told("STOPPING=1")
+	s.ends(0)
+}
+
+// TestLogFileCannotBeRotated: that there is no new file is said where the lines go,
+// once, until there is one.
+func TestLogFileCannotBeRotated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "proxy.log")
+	s := serving(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}), "LOG_FILE="+path)
+	const said = "cannot be opened again"
+	holds := func(file, text string) func() bool {
+		return func() bool { b, _ := os.ReadFile(file); return bytes.Contains(b, []byte(text)) }
+	}
+	for i, moved := range []string{path + ".1", path + ".2"} {
+		soon(t, holds(path, "msg="))
+		if err := errors.Join(os.Rename(path, moved), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			s.cmd.Process.Signal(syscall.SIGHUP)
+			s.told("READY=1")
+			s.requests(1)
+		}
+		soon(t, holds(moved, said))
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		s.cmd.Process.Signal(syscall.SIGHUP)
+		s.told("READY=1")
+		s.requests(1)
+		soon(t, holds(path, "msg=request"))
+		if b, _ := os.ReadFile(moved); bytes.Count(b, []byte(said)) != 1 {
+			t.Errorf("%d: in the file that was moved away:\n%s", i, b)
+		}
+	}
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	s.told("STOPPING=1")
 	s.ends(0)

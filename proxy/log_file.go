@@ -21,6 +21,7 @@ type LogFile struct {
 	looked time.Time
 	torn   bool // the last line was written in part
 	again  atomic.Bool
+	lost   error // why there is no new file in the place of one that was moved away
 }
 
 // OpenLogFile opens the file of that path, or makes it.
@@ -46,13 +47,15 @@ func (l *LogFile) Reopen() { l.again.Store(true) }
 func (l *LogFile) Write(p []byte) (int, error) {
 	now := time.Now()
 	if l.again.Swap(false) || now.Sub(l.looked) >= moveCheck {
-		l.looked = now
+		l.looked, l.lost = now, nil
 		if l.moved() {
 			// Until there can be a new one, lines go to the old one.
-			if f, err := openAppend(l.path); err == nil {
+			f, err := openAppend(l.path)
+			if err == nil {
 				l.f.Close()
 				l.f, l.torn = f, false
 			}
+			l.lost = err
 		}
 	}
 	if l.torn {

@@ -45,6 +45,7 @@ type logSink struct {
 	counts  *[leftReasons]prometheus.Counter
 
 	wake chan struct{}
+	lost bool // it was reported that the file cannot be opened again; run's
 }
 
 // Why a line was left out.
@@ -229,6 +230,7 @@ func (k *logSink) write(spare []byte) []byte {
 		return batch
 	}
 	n, err := k.w.Write(batch)
+	k.reportLost()
 	k.mu.Lock()
 	if err != nil {
 		k.leave(leftFailed, bytes.Count(batch[min(max(n, 0), len(batch)):], []byte("\n")))
@@ -267,6 +269,22 @@ func (k *logSink) report() {
 	for i, name := range leftNames {
 		r.AddAttrs(slog.Uint64(name, n[i]))
 	}
+	k.high.Handle(context.Background(), r)
+}
+
+// reportLost logs, once, that the file of the log cannot be opened again: lines go
+// where nobody may look for them, and perhaps nowhere that has a name.
+func (k *logSink) reportLost() {
+	f, ok := k.w.(*LogFile)
+	if !ok {
+		return
+	}
+	again := k.lost
+	if k.lost = f.lost != nil; !k.lost || again {
+		return
+	}
+	r := slog.NewRecord(time.Now(), slog.LevelError, "the file of the log cannot be opened again, lines go to the one that was moved away", 0)
+	r.AddAttrs(slog.String("file", f.path), slog.String("error", bare(f.lost).Error()))
 	k.high.Handle(context.Background(), r)
 }
 
