@@ -68,19 +68,9 @@ func TestIdleUpstreamsGiveWay(t *testing.T) {
 // TestProbeWithoutDescriptors: the watchdog is fed also while idle connections to the
 // upstream have taken the last descriptors, and nobody comes who needs one.
 func TestProbeWithoutDescriptors(t *testing.T) {
-	release := make(chan struct{})
-	u := newUnit(t, upstream.Always(upstream.Script{upstream.Hold(release), upstream.Status(200, nil, "{}")}), "WATCHDOG_USEC=300000")
+	u := newUnit(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}), "WATCHDOG_USEC=300000")
 	cmd := u.run()
-	var conns []net.Conn
-	for range 20 {
-		conns = append(conns, u.open(u.public[0]))
-	}
-	close(release)
-	for _, c := range conns {
-		if status, body, err := reply(c); status != 200 || body != "{}" {
-			t.Fatalf("%d %q %v", status, body, err)
-		}
-	}
+	u.idle(20)
 	defer u.exhaust(cmd.Process.Pid)()
 	for len(u.notes) > 0 {
 		<-u.notes
@@ -93,6 +83,23 @@ func TestProbeWithoutDescriptors(t *testing.T) {
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	u.ends(cmd, 0)
+}
+
+// idle leaves n connections to the upstream idle.
+func (u *unit) idle(n int) {
+	u.t.Helper()
+	release := make(chan struct{})
+	u.up.SetHandler(upstream.Always(upstream.Script{upstream.Hold(release), upstream.Status(200, nil, "{}")}))
+	var conns []net.Conn
+	for range n {
+		conns = append(conns, u.open(u.public[0]))
+	}
+	close(release)
+	for _, c := range conns {
+		if status, body, err := reply(c); status != 200 || body != "{}" {
+			u.t.Fatalf("%d %q %v", status, body, err)
+		}
+	}
 }
 
 // exhaust leaves a process no descriptor below its limit: idle clients of its
@@ -179,6 +186,23 @@ func TestReloadWithoutDescriptors(t *testing.T) {
 	loaded(3)
 	cmd.Process.Signal(syscall.SIGTERM)
 	u.ends(cmd, 0)
+}
+
+// TestUpgradeWithoutDescriptors: idle connections to the upstream give way to what a
+// handover needs.
+func TestUpgradeWithoutDescriptors(t *testing.T) {
+	u := newUnit(t, upstream.Always(upstream.Script{upstream.Status(200, nil, "{}")}))
+	cmd := u.run()
+	u.idle(20)
+	leave := u.exhaust(cmd.Process.Pid)
+	pid := u.upgrade(cmd.Process.Pid)
+	leave()
+	if status, body := u.get(u.public[0], "/v1/x"); status != 200 || body != "{}" {
+		t.Errorf("%d %q", status, body)
+	}
+	syscall.Kill(pid, syscall.SIGTERM)
+	u.ends(cmd, 0)
+	<-u.ended
 }
 
 // TestAdminErrorsAreLogged as all else is, in the form that the settings ask for.

@@ -237,6 +237,9 @@ func (p *process) loadAgain() {
 func (p *process) handOver() *successor {
 	p.log.Info("starting a new process to hand over to", "file", self)
 	next, err := startSuccessor(p.sockets, p.server.SessionKeys())
+	if p.server.MakeRoom(err) {
+		next, err = startSuccessor(p.sockets, p.server.SessionKeys())
+	}
 	if err == nil {
 		err = next.await(p.stopping)
 	}

@@ -57,6 +57,16 @@ func gateLimits(cfg *Config) routing.Limits {
 	return routing.Limits{Streams: cfg.MaxStreams, Queue: cfg.MaxQueue}
 }
 
+// MakeRoom closes idle upstream connections when err says that there is no
+// descriptor left, and tells whether it did: what failed may be tried again.
+func (s *Server) MakeRoom(err error) bool {
+	if !outOfDescriptors(err) {
+		return false
+	}
+	s.closeIdle()
+	return true
+}
+
 // closeIdle closes the upstream connections that nobody uses, of all targets.
 func (s *Server) closeIdle() {
 	s.mu.Lock()
