@@ -130,7 +130,9 @@ func TestDocumentGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
 	const head, tail = `{"story": "Once upon `, `a time.", "end": true}`
-	for _, config := range []string{`{"responseMimeType":"application/json"}`, `{"responseMimeType":"application\/json"}`, `{"responseMimeType":"application/json","responseSchema":{}}`} {
+	for _, config := range []string{`{"responseMimeType":"application/json"}`, `{"responseMimeType":"application\/json"}`, `{"responseMimeType":"application/json","responseSchema":{}}`,
+		`{"responseMimeType":"application/json","_responseJsonSchema":{}}`, `{"responseFormat":{"text":{"mimeType":"APPLICATION_JSON","schema":{"type":"object"}}}}`,
+		`{"responseFormat":{"text":{"mimeType":"application/json"}}}`, `{"responseFormat":[{"text":{"mimeType":"application/json","schema":{}}}]}`} {
 		s.body = `{"generationConfig":` + config + `,` + strings.TrimPrefix(ask("hi"), "{")
 		f := func(continuation string) {
 			t.Helper()

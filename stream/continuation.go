@@ -104,14 +104,7 @@ func appendTurns(dst, transcript []byte, prompt string) []byte {
 // unconstrained returns the body without what holds the answer to a format.
 func (r *Request) unconstrained() []byte {
 	var e editor
-	e.replace(r.settings, appendWithout(nil, r.settings.of(r.body), func(name []byte) bool {
-		switch string(name) {
-		case "responseMimeType", "response_mime_type", "responseSchema", "response_schema",
-			"responseJsonSchema", "response_json_schema":
-			return true
-		}
-		return false
-	}))
+	e.replace(r.settings, appendWithout(nil, r.settings.of(r.body), func(name []byte) bool { return formatNames[string(name)] }))
 	return e.append(nil, r.body)
 }
 

@@ -99,14 +99,14 @@ func (r *Request) config(v span) {
 		case "candidateCount", "candidate_count":
 			n, ok := atoi(value)
 			r.Several = ok && n > 1
-		case "responseMimeType", "response_mime_type":
-			r.mimeType(value)
-		case "responseSchema", "response_schema", "responseJsonSchema", "response_json_schema":
-			r.JSON = true
 		case "stopSequences", "stop_sequences":
 			r.stops(v.from)
 		case "thinkingConfig", "thinking_config":
 			r.thinking(v)
+		default:
+			if formatNames[string(name)] {
+				r.format(string(name), v)
+			}
 		}
 	})
 }
@@ -118,22 +118,6 @@ func (r *Request) thinking(v span) {
 			r.Thoughts = r.body[v.from] == 't' || r.body[v.from] == '"'
 		}
 	})
-}
-
-// mimeType takes the value of responseMimeType, with its quotes. Some encoders
-// escape its slash.
-func (r *Request) mimeType(value []byte) {
-	if value[0] != '"' {
-		r.JSON = true
-		return
-	}
-	switch string(AppendUnescaped(nil, value[1:len(value)-1])) {
-	case "text/plain", "":
-	case "application/json":
-		r.JSON, r.Document = true, true
-	default:
-		r.JSON = true
-	}
 }
 
 // maxStops is how many stop sequences are kept. The API takes 5; a body can hold

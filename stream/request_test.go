@@ -134,10 +134,16 @@ func TestRequestSays(t *testing.T) {
 	f(`{"generationConfig":{"candidateCount":1,"responseMimeType":"text\/plain"}}`, false, false, false, "", false)
 	f(`{"generationConfig":{"candidateCount":2}}`, true, false, false, "", false)
 	f(`{"generation_config":{"candidate_count":"2"}}`, true, false, false, "", false)
-	for _, c := range []string{`"responseMimeType":"application/json"`, `"response_mime_type":"text/x.enum"`, `"responseSchema":{}`, `"response_schema":{}`, `"responseJsonSchema":{}`, `"response_json_schema":{}`} {
+	for _, c := range []string{`"responseMimeType":"application/json"`, `"response_mime_type":"text/x.enum"`, `"responseSchema":{}`, `"response_schema":{}`, `"responseJsonSchema":{}`, `"response_json_schema":{}`,
+		`"_responseJsonSchema":{}`, `"responseFormat":{"text":{"mimeType":"APPLICATION_JSON","schema":{}}}`, `"response_format":{"text":{"mime_type":"application\/json"}}`,
+		`"responseFormat":[{"audio":{}},{"text":{"mimeType":"text/x.enum"}}]`, `"responseFormat":{"text":{"schema":{}}}`, `"responseFormat":{"text":{"mimeType":1}}`} {
 		f(`{"generationConfig":{`+c+`}}`, false, true, false, "", false)
 	}
 	f(`{"generationConfig":{"responseSchema":null,"candidateCount":null}}`, false, false, false, "", false)
+	for _, c := range []string{`null`, `7`, `[]`, `{}`, `[7,{}]`, `{"text":null}`, `{"text":7}`, `{"text":{}}`, `{"text":{"schema":null,"mimeType":null}}`,
+		`{"text":{"mimeType":"TEXT_PLAIN"}}`, `[{"text":{"mimeType":"text/plain"}}]`, `{"image":{"mimeType":"image/png","schema":{}}}`, `{"x":{"text":{"schema":{}}}}`} {
+		f(`{"generationConfig":{"responseFormat":`+c+`}}`, false, false, false, "", false)
+	}
 	f(`{"continuationToken":"x"}`, false, false, true, "", false)
 	f(`{"continuation_token":null}`, false, false, false, "", false)
 	f(`{"apiKey":"group-a:K\u0045Y"}`, false, false, false, "group-a:KEY", true)

@@ -24,6 +24,9 @@ func TestContinuationIsNotHeldToAFormat(t *testing.T) {
 	f(`{"response_mime_type": "application/json","response_schema": {},"response_json_schema": {}}`, `{}`)
 	f(`{"responseJsonSchema": {"a": "}"},"a": {"responseSchema": 1}}`, `{"a": {"responseSchema": 1}}`)
 	f(`{"response\u004dimeType": "text/x.enum","a": 1}`, `{"a": 1}`)
+	f(`{"responseFormat": {"text": {"mimeType": "APPLICATION_JSON","schema": {"type": "object"}}},"a": 1}`, `{"a": 1}`)
+	f(`{"a": 1,"response_format": [{"text": {"schema": {}}}],"_responseJsonSchema": {}}`, `{"a": 1}`)
+	f(`{"responseFormat": {"text": {"mimeType": "TEXT_PLAIN"}}}`, `{"responseFormat": {"text": {"mimeType": "TEXT_PLAIN"}}}`)
 	// The budget is lowered all the same.
 	f(`{"responseMimeType": "application/json","maxOutputTokens": 100}`, `{"maxOutputTokens": 90}`)
 	f(`{"max_output_tokens": "100","responseSchema": {}}`, `{"max_output_tokens": "90"}`)
