@@ -60,6 +60,30 @@ func TestUsageIsThatOfTheWholeAnswer(t *testing.T) {
 	// Tool use counts too; what would contradict the sums goes.
 	f(`{"trafficType": "ON_DEMAND","promptTokenCount": 11,"candidatesTokenCount": 5,"toolUsePromptTokenCount": 7,"totalTokenCount": 23}`, first,
 		sse(u(sayEnd("c", "STOP"), `{"candidatesTokenCount": 1,"candidatesTokensDetails": [],"cacheTokensDetails": [],"toolUsePromptTokenCount": 7,"trafficType": "ON_DEMAND"}`)))
+	tools := func(n string) string {
+		return `{"promptTokenCount": 9,"toolUsePromptTokenCount": ` + n + `,"toolUsePromptTokensDetails": [{"modality": "TEXT","tokenCount": ` + n + `}]}`
+	}
+	f(`{"promptTokenCount": 9,"candidatesTokenCount": 0,"toolUsePromptTokenCount": 12,"totalTokenCount": 21}`,
+		sse(u(say("a"), tools("3")), u(say("b"), tools("5"))), sse(u(sayEnd("c", "STOP"), tools("7"))))
+	f(`{"promptTokenCount": 9,"candidatesTokenCount": 0,"toolUsePromptTokenCount": 5,"totalTokenCount": 14}`,
+		sse(u(say("a"), tools("5"))), sse(u(sayEnd("c", "STOP"), `{"promptTokenCount": 12}`)))
+	f(`{"toolUsePromptTokensDetails": [{"modality": "TEXT","tokenCount": 7}],"promptTokenCount": 9,"candidatesTokenCount": 0,"toolUsePromptTokenCount": 7,"totalTokenCount": 16}`,
+		sse(u(say("a"), `{"promptTokenCount": 9}`)), sse(u(sayEnd("c", "STOP"), tools("7"))))
+	// What was delivered before a seam was text.
+	details := func(list, want string) {
+		t.Helper()
+		f(`{"promptTokenCount": 11,"candidatesTokenCount": 6,"totalTokenCount": 17`+want+`}`, first,
+			sse(u(sayEnd("c", "STOP"), `{"candidatesTokenCount": 2,"candidatesTokensDetails": `+list+`}`)))
+	}
+	details(`[{"modality": "TEXT","tokenCount": 2}]`, `,"candidatesTokensDetails": [{"modality": "TEXT","tokenCount": 6}]`)
+	details(`[{"modality": "IMAGE","tokenCount": 1},{"tokenCount": "1","modality": "TEXT"}]`, `,"candidatesTokensDetails": [{"modality": "IMAGE","tokenCount": 1},{"tokenCount": 5,"modality": "TEXT"}]`)
+	details(`[{"modality": "IMAGE","tokenCount": 2}]`, `,"candidatesTokensDetails": [{"modality": "IMAGE","tokenCount": 2},{"modality": "TEXT","tokenCount": 4}]`)
+	details(`[{"modality": "TEXT"}, 7]`, `,"candidatesTokensDetails": [{"modality": "TEXT"},7,{"modality": "TEXT","tokenCount": 4}]`)
+	details(`null`, ``)
+	// What was cached is what was of the first attempt's prompt.
+	f(`{"promptTokenCount": 9,"candidatesTokenCount": 1,"totalTokenCount": 10,"cachedContentTokenCount": 8,"cacheTokensDetails": [{"modality": "TEXT","tokenCount": 8}]}`,
+		sse(u(say("a"), `{"promptTokenCount": 9,"cachedContentTokenCount": 8,"cacheTokensDetails": [{"modality": "TEXT","tokenCount": 8}]}`)),
+		sse(u(sayEnd("b", "STOP"), `{"candidatesTokenCount": 1,"cachedContentTokenCount": 1,"cacheTokensDetails": [{"modality": "TEXT","tokenCount": 1}]}`)))
 	f(`{"promptTokenCount": 9,"candidatesTokenCount": 1,"totalTokenCount": 10,"cachedContentTokenCount": 8}`,
 		sse(u(say("a"), `{"promptTokenCount": 9,"cachedContentTokenCount": 8}`)), sse(u(sayEnd("b", "STOP"), `{"candidatesTokenCount": 1,"cachedContentTokenCount": 1}`)))
 	// The first attempt that counts the prompt counts it for all.
@@ -69,6 +93,10 @@ func TestUsageIsThatOfTheWholeAnswer(t *testing.T) {
 	f(`{"trafficType": "ON_DEMAND"}`, first, sse(u(say("c"), `{"trafficType": "ON_DEMAND"}`)))
 	f(`{"trafficType": "ON_DEMAND","promptTokenCount": 30,"candidatesTokenCount": 6,"totalTokenCount": 36}`,
 		sse(u(say("a"), `{"trafficType": "ON_DEMAND"}`)), sse(u(sayEnd("b", "STOP"), `{"trafficType": "ON_DEMAND","promptTokenCount": 30,"candidatesTokenCount": 6}`)))
+	f(`{"promptTokenCount": 30,"candidatesTokenCount": 8,"totalTokenCount": 38,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 30}],"cachedContentTokenCount": 20,"cacheTokensDetails": [{"modality": "TEXT","tokenCount": 20}]}`,
+		sse(u(say("a"), `{"trafficType": "ON_DEMAND"}`)),
+		sse(u(say("b"), `{"promptTokenCount": 30,"candidatesTokenCount": 6,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 30}],"cachedContentTokenCount": 20,"cacheTokensDetails": [{"modality": "TEXT","tokenCount": 20}]}`)),
+		sse(u(sayEnd("c", "STOP"), `{"promptTokenCount": 31,"candidatesTokenCount": 2,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 31}],"cachedContentTokenCount": 21}`)))
 	// A final event without any gets it, others do not.
 	f(`{"promptTokenCount": 11,"candidatesTokenCount": 4,"totalTokenCount": 15}`, first, sse(sayEnd("c", "STOP")))
 	f(``, first, sse(say("c")))

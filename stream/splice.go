@@ -61,6 +61,7 @@ type attemptState struct {
 	sloppy    bool // an answer went on after a finish: one finish proves nothing here
 	empty     bool // a STOP without any answer is held
 	usage     Usage
+	prompts   bool // no attempt before has named the tokens of its prompt
 }
 
 // Reset makes the Splice ready for another answer in the given form, with at
@@ -100,6 +101,7 @@ func (s *Splice) NextAttempt() {
 		mute:    s.delivered&(Thought|Answer) != 0,
 		from:    s.transcript.Len(),
 		usage:   noUsage,
+		prompts: s.tally.prompt < 0,
 	}
 }
 

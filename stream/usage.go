@@ -1,7 +1,5 @@
 package stream
 
-import "strconv"
-
 // Usage are the token counts of usageMetadata
 // (https://ai.google.dev/api/generate-content#UsageMetadata). A count that
 // the payload did not name is -1 after parse and 0 in a sum.
@@ -14,6 +12,8 @@ type Usage struct {
 	known         bool // some count was named
 	promptDetails span // promptTokensDetails, raw
 	cached        span // cachedContentTokenCount, raw
+	cacheDetails  span // cacheTokensDetails, raw
+	details       span // candidatesTokensDetails, raw
 }
 
 // noUsage is the usage of a payload that names none.
@@ -60,6 +60,10 @@ func (u *Usage) member(name, b []byte, v, end int) {
 		u.promptDetails = span{v, end}
 	case "cachedContentTokenCount":
 		u.cached = span{v, end}
+	case "cacheTokensDetails":
+		u.cacheDetails = span{v, end}
+	case "candidatesTokensDetails":
+		u.details = span{v, end}
 	}
 }
 
@@ -86,7 +90,7 @@ func (s *Splice) noteUsage() {
 	keep(&a.usage.Thoughts, u.Thoughts)
 	keep(&a.usage.ToolUse, u.ToolUse)
 	keep(&a.usage.Reasoning, u.Reasoning)
-	if !a.spliced {
+	if !a.spliced || a.prompts {
 		s.tally.note(&s.chunk)
 	}
 }
@@ -107,120 +111,6 @@ func atoi(b []byte) (n int64, ok bool) {
 		n = n*10 + int64(c-'0')
 	}
 	return n, true
-}
-
-// tally is the usage of a whole answer: what the attempts before the current
-// one spent, and what the first of them said about the prompt.
-type tally struct {
-	candidates, thoughts int64 // spent by earlier attempts that delivered something
-	reasoning            int64 // the part of candidates that was thinking, in the OpenAI form
-	prompt               int64 // of the first attempt that named it, -1 before
-	promptDetails        []byte
-	cached               []byte
-}
-
-func (t *tally) reset() {
-	*t = tally{prompt: -1, promptDetails: t.promptDetails[:0], cached: t.cached[:0]}
-}
-
-// note keeps what a payload says about the prompt. The counts of a stream
-// are running totals, so the newest of the first attempt stands.
-func (t *tally) note(c *Chunk) {
-	if c.Usage.Prompt < 0 {
-		return
-	}
-	t.prompt = c.Usage.Prompt
-	t.promptDetails = append(t.promptDetails[:0], c.Usage.promptDetails.of(c.payload)...)
-	t.cached = append(t.cached[:0], c.Usage.cached.of(c.payload)...)
-}
-
-// add counts what an attempt spent that is over.
-func (t *tally) add(u Usage) {
-	if t.prompt < 0 {
-		t.prompt = u.Prompt
-	}
-	t.candidates += max(u.Candidates, 0)
-	t.thoughts += max(u.Thoughts, 0)
-	t.reasoning += max(u.Reasoning, 0)
-}
-
-// appendUsage appends the usageMetadata object of the whole answer: u's
-// members, with the first attempt's counts for the prompt and the sums of all
-// attempts for the rest. Members that would contradict the sums are left out.
-// c may hold no usage; the object then has the sums only.
-func (t *tally) appendUsage(dst []byte, c *Chunk, u Usage) []byte {
-	dst = append(dst, '{')
-	if c.usage.present() {
-		dst = t.appendOthers(dst, c.usage.of(c.payload))
-	}
-	prompt := t.prompt
-	if prompt < 0 {
-		prompt = max(u.Prompt, 0)
-	}
-	candidates := t.candidates + max(u.Candidates, 0)
-	thoughts := t.thoughts + max(u.Thoughts, 0)
-	dst = appendCount(dst, "promptTokenCount", prompt)
-	dst = appendCount(dst, "candidatesTokenCount", candidates)
-	if thoughts > 0 || u.Thoughts >= 0 {
-		dst = appendCount(dst, "thoughtsTokenCount", thoughts)
-	}
-	if u.ToolUse >= 0 {
-		dst = appendCount(dst, "toolUsePromptTokenCount", u.ToolUse)
-	}
-	dst = appendCount(dst, "totalTokenCount", prompt+candidates+thoughts+max(u.ToolUse, 0))
-	dst = appendRaw(dst, "promptTokensDetails", t.promptDetails)
-	dst = appendRaw(dst, "cachedContentTokenCount", t.cached)
-	return append(dst, '}')
-}
-
-// appendOthers appends the members of the usage object that are not counted
-// here, as they came.
-func (t *tally) appendOthers(dst, usage []byte) []byte {
-	i, some := objectStart(usage, 0)
-	for some && i != bad {
-		from := i
-		name, v := member(usage, i)
-		if i = skipValue(usage, v, 2); i == bad {
-			break
-		}
-		switch string(plainName(name)) {
-		case "promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount",
-			"toolUsePromptTokenCount", "promptTokensDetails", "candidatesTokensDetails",
-			"cachedContentTokenCount", "cacheTokensDetails":
-		default:
-			dst = appendComma(dst)
-			dst = append(dst, usage[from:i]...)
-		}
-		i, some = nextItem(usage, i, '}')
-	}
-	return dst
-}
-
-// appendComma appends a comma unless dst ends with an opening brace.
-func appendComma(dst []byte) []byte {
-	if dst[len(dst)-1] == '{' {
-		return dst
-	}
-	return append(dst, ',')
-}
-
-func appendCount(dst []byte, name string, n int64) []byte {
-	dst = appendComma(dst)
-	dst = append(dst, '"')
-	dst = append(dst, name...)
-	dst = append(dst, `": `...)
-	return strconv.AppendInt(dst, n, 10)
-}
-
-func appendRaw(dst []byte, name string, value []byte) []byte {
-	if len(value) == 0 {
-		return dst
-	}
-	dst = appendComma(dst)
-	dst = append(dst, '"')
-	dst = append(dst, name...)
-	dst = append(dst, `": `...)
-	return append(dst, value...)
 }
 
 // attemptTokens returns what the attempt spent of the output budget: by its
