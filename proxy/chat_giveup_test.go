@@ -48,6 +48,8 @@ func TestChatGivesUpWithAnError(t *testing.T) {
 	} {
 		s.chatBreaks("", "cut", "call", 1, "", s.chat(steps(upstream.Send(lines(chunk(1, delta, ""))), upstream.Cut()), chatWhole))
 	}
+	whole := chunk(1, `"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]`, "")
+	s.chatBreaks("a", "cut", "call", 1, "", s.chat(steps(upstream.Send(lines(whole, chunk(1, `"content":"a"`, ""))), upstream.Cut()), chatWhole))
 	s.chatBreaks("", "cut", "not_text", 1, "", s.chat(steps(upstream.Send(lines(chunk(1, `"refusal":"no"`, "")))), chatWhole))
 	s.chatBreaks(first, "cut", "not_text", 1, "", s.chat(steps(upstream.Send(lines(chunk(1, `"content":"`+first+`"`, `,"logprobs":{"content":[]}`)))), chatWhole))
 	long := strings.Repeat("0123456789", 10)

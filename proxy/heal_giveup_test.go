@@ -99,6 +99,11 @@ func TestWhatTextCannotContinueIsGivenUp(t *testing.T) {
 		}
 	}
 	f("", "call", part(`{"functionCall": {"name": "f","willContinue": true}}`))
+	// Words that break off are no end, whatever call stands in front of them.
+	f(first, "call", upstream.Call("f", `{}`), upstream.Text(first))
+	f("ab", "call", upstream.Call("f", `{}`), upstream.Text("a"), upstream.Text("b"))
+	f("ab", "call", upstream.Text("a"), upstream.Call("f", `{}`), upstream.Thought("hm"), upstream.Text("b"))
+	f("a", "call", part(`{"functionCall": {"name": "f"}},{"text": "a"}`))
 	f(first, "not_text", upstream.Text(first), part(`{"inlineData": {"mimeType": "image/png","data": "AA=="}}`))
 	f("", "not_text", part(`{"fileData": {"fileUri": "x"}}`))
 	f("", "not_text", part(`{"executableCode": {"language": "PYTHON","code": "1"}}`))

@@ -99,6 +99,8 @@ func TestWholeCallEndsTheAnswer(t *testing.T) {
 		s.heals("", "STOP", "", a)
 		a = s.play(nil, steps(upstream.Text(first), upstream.Call("f", `{"a": 1.0}`), end), whole)
 		s.heals(first, "STOP", "", a)
+		b := s.play(nil, steps(upstream.Call("g", "{}"), upstream.Text("a"), upstream.Send(sse(`{"candidates":[{"content":{"parts":[{"text":"b"},{"functionCall":{"name":"f"}},{"text":"","thoughtSignature":"c2ln"}],"role":"model"},"index":0}]}`)), end), whole)
+		s.heals("ab", "STOP", "", b)
 		if strings.Count(a.body, `"functionCall": {"name": "f","args": {"a": 1.0}}`) != 1 {
 			t.Errorf("the call in %s", a.body)
 		}

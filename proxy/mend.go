@@ -202,9 +202,7 @@ func (h *healer) mend() {
 // endsInCall tells whether what was delivered ends in a function call that
 // has come whole. A call is an answer, and is never asked for again.
 func (h *healer) endsInCall() bool {
-	d := h.splice.Delivered()
-	return d&stream.Call != 0 && d&(stream.Untextual&^stream.Call) == 0 &&
-		!h.splice.OpenCall() && h.outcome != routing.Finish
+	return h.splice.EndsInCall() && h.splice.Delivered()&(stream.Untextual&^stream.Call) == 0 && h.outcome != routing.Finish
 }
 
 // unfit says why the answer cannot be continued by sending its text back,

@@ -61,6 +61,7 @@ type Chunk struct {
 	texts      int  // parts with text
 	token      span // candidates[0].continuationToken, with quotes
 	offsets    bool // a candidate has metadata with offsets into the text
+	behind     bool // text stands behind the last call
 	body       int  // offset of the response's first byte
 
 	openAI openAIChunk
@@ -355,9 +356,11 @@ func (p *chunkParser) parts(v int) int {
 		if pt.kinds&Call != 0 {
 			// The last call says whether more is to come.
 			p.c.Kinds &^= OpenCall
+			p.c.behind = false
 		}
 		p.c.Kinds |= pt.kinds
 		if pt.kinds&Text != 0 {
+			p.c.behind = p.c.Kinds&Call != 0
 			p.text = append(p.text, pt.text.of(p.b)...)
 			p.c.text = pt.text
 			p.c.texts++

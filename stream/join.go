@@ -180,3 +180,7 @@ func (s *Splice) Token() (token []byte, at int) {
 
 // OpenCall tells that a functionCall was delivered in part.
 func (s *Splice) OpenCall() bool { return s.openCall }
+
+// EndsInCall tells that what was delivered ends in a functionCall that has come
+// whole.
+func (s *Splice) EndsInCall() bool { return s.delivered&Call != 0 && !s.openCall && !s.behindCall }

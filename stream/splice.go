@@ -43,6 +43,7 @@ type splicing struct {
 	token      []byte // raw, the newest continuationToken that was delivered
 	tokenAt    int    // length of the transcript when it came
 	openCall   bool   // a delivered functionCall is not complete
+	behindCall bool   // text was delivered behind the last functionCall
 
 	doubt  []byte // text of a continuation that broke off before it was believed
 	doubts int    // how often it was said
@@ -295,8 +296,11 @@ func (s *Splice) noteDelivered() {
 	s.delivered |= kinds
 	a.delivered |= kinds
 	s.any, a.any = true, true
-	if kinds&Call != 0 {
-		s.openCall = kinds&OpenCall != 0
+	switch {
+	case kinds&Call != 0:
+		s.openCall, s.behindCall = kinds&OpenCall != 0, c.behind
+	case kinds&Text != 0:
+		s.behindCall = s.delivered&Call != 0
 	}
 	if c.Dialect == OpenAI {
 		s.noteOpenAI()
