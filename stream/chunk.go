@@ -60,7 +60,7 @@ type Chunk struct {
 	text       span // the inside of the last part's text
 	texts      int  // parts with text
 	token      span // candidates[0].continuationToken, with quotes
-	offsets    bool // a candidate has metadata with offsets into the text
+	beside     bool // a candidate tells of its text: from where it is, or in numbers
 	behind     bool // text stands behind the last call
 	body       int  // offset of the response's first byte
 
@@ -312,8 +312,8 @@ func (p *chunkParser) candidateMember(name []byte, v int) int {
 			p.c.token = span{v, end}
 		}
 		return end
-	case "groundingMetadata", "citationMetadata":
-		p.c.offsets = true
+	case "groundingMetadata", "citationMetadata", "urlContextMetadata", "avgLogprobs", "tokenCount":
+		p.c.beside = true
 	case "logprobsResult":
 		if !isNull(p.b, v) {
 			p.c.Kinds |= Logprobs

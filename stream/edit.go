@@ -54,7 +54,7 @@ func (s *Splice) appendEdited(dst []byte) []byte {
 	var e editor
 	if s.rewrites() {
 		candidates, left := s.appendCandidates(nil, c.candidates.of(c.payload))
-		if !left && c.Finish == nil && !c.offsets {
+		if !left && c.Finish == nil && !c.beside {
 			return dst
 		}
 		e.replace(c.candidates, candidates)

@@ -2,6 +2,7 @@ package stream
 
 import "testing"
 
+// What an event tells of its text is told of the whole answer.
 func TestOffsetsCountTheWholeAnswer(t *testing.T) {
 	grounded := func(text, supports string) string {
 		return candidate(`{"text": "`+text+`"}`, `,"groundingMetadata": {"webSearchQueries": ["q"],"groundingSupports": [`+supports+`],"groundingChunks": [{"web": {"uri": "u"}}]}`)
@@ -35,6 +36,12 @@ func TestOffsetsCountTheWholeAnswer(t *testing.T) {
 	f(anchored, text, grounded(", five", ``), grounded(text+", five", segment(`"startIndex": 17,"endIndex": 20`)))
 	// It may come with nothing but text that is dropped.
 	f(anchored, text, grounded("", ``), grounded(text, segment(`"endIndex": 5`)))
+	// So does what was looked up for it.
+	const urls = `,"urlContextMetadata": {"urlMetadata": [{"retrievedUrl": "u"}]}`
+	f(anchored, text, candidate(`{"text": ""}`, urls), candidate(`{"text": "`+text+`"}`, urls))
+	f(direct, "12345", candidate(`{"text": "ab"}`, urls), candidate(`{"text": "ab"}`, urls))
+	// Numbers that are a part's are not the answer's.
+	f(direct, "12345", sayEnd("ab", "STOP"), candidate(`{"text": "ab"}`, ending("STOP")+`,"avgLogprobs": -0.25,"tokenCount": 2`))
 	// What cannot be moved goes, what is strange stays.
 	f(direct, "12345", grounded("ab", ``), grounded("ab", segment(`"partIndex": 1,"endIndex": 2`)))
 	f(direct, "12345", grounded("ab", `7,{"segment": null}`), grounded("ab", `7,{"segment": null}`))
@@ -42,5 +49,7 @@ func TestOffsetsCountTheWholeAnswer(t *testing.T) {
 	null := candidate(`{"text": "ab"}`, `,"groundingMetadata": null,"citationMetadata": {"citations": null}`)
 	f(direct, "12345", null, null)
 	// The API's own continuation counts by itself.
+	average := candidate(`{"text": "ab"}`, `,"avgLogprobs": -0.25`)
+	f(Expect{Resumed: true, From: 5}, "12345", average, average)
 	f(Expect{Resumed: true, From: 5}, "12345", cited("ab", "citations", `{"endIndex": 7}`), cited("ab", "citations", `{"endIndex": 7}`))
 }

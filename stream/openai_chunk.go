@@ -169,7 +169,7 @@ func (p *openAIParser) delta(v int) int {
 	c.openAI.opens = c.openAI.opens || d.thought && opensThought(d.content.of(p.b))
 	c.openAI.closes = c.openAI.closes || d.closes
 	c.openAI.calls = d.calls
-	c.offsets = c.offsets || d.offsets
+	c.beside = c.beside || d.offsets
 	p.text = append(p.text, text.of(p.b)...)
 	return end
 }

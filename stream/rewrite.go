@@ -4,7 +4,7 @@ package stream
 func (s *Splice) rewrites() bool {
 	c, j := &s.chunk, &s.join
 	return s.attempt.mute && c.Kinds&Thought != 0 || j.cut > 0 || j.keep >= 0 ||
-		c.Kinds&Token != 0 && s.hidesToken() || j.text && c.offsets
+		c.Kinds&Token != 0 && s.hidesToken() || j.text && c.beside
 }
 
 // hidesToken tells that the event's continuationToken is not for the client:
@@ -14,8 +14,9 @@ func (s *Splice) hidesToken() bool { return s.join.text || s.join.behind }
 
 // appendCandidates appends the candidates array of a continuation: without
 // thoughts that are muted, without the text that was repeated, without tokens
-// of a hop that the client did not ask for, and with offsets into the text
-// moved to where the whole answer has it. left tells whether any part is
+// of a hop that the client did not ask for, without numbers that are those of a
+// part of the answer, and with offsets into the text moved to where the whole
+// answer has it. left tells whether any part is
 // left; a candidate that loses all of its parts gets an empty text, since
 // clients drop a turn that ends in a candidate without parts.
 func (s *Splice) appendCandidates(dst, candidates []byte) (out []byte, left bool) {
@@ -54,6 +55,10 @@ func (s *Splice) appendCandidate(dst, candidate []byte, first bool) (out []byte,
 			if value[0] == '{' {
 				dst = appendName(dst, name)
 				dst, left = s.appendContent(dst, value)
+				return
+			}
+		case "avgLogprobs", "tokenCount":
+			if s.join.text {
 				return
 			}
 		case "groundingMetadata", "citationMetadata":

@@ -70,7 +70,11 @@ func (s *Splice) splitFinish(payload []byte) (text, finish []byte, ok bool) {
 		return with(appendWithout(nil, candidate, isFinishReason)), with(appendWithoutMessage(nil, candidate)), true
 	}
 	text = with(appendWithout(nil, candidate, func(name []byte) bool {
-		return string(name) == "finishReason" || string(name) == "finishMessage"
+		switch string(name) {
+		case "finishReason", "finishMessage", "avgLogprobs", "tokenCount":
+			return true // of an answer that ends here
+		}
+		return false
 	}))
 	empty := []byte(`{"content": {"parts": [{"text": ""}],"role": "model"}`)
 	walkMembers(candidate, 0, func(name []byte, v span) {

@@ -50,7 +50,7 @@ func TestTakeBody(t *testing.T) {
 	f(say("a"), Cut, sse(say("a")), "")
 	f(strings.TrimSuffix(say("ab"), `b"}],"role": "model"},"index": 0}]}`), Cut, sse(say("a")), "")
 	// Text under a finish that is retried is delivered, the finish is held.
-	const ratings = `,"finishReason": "SAFETY","safetyRatings": [1],"finishMessage": "no"`
+	const ratings = `,"finishReason": "SAFETY","safetyRatings": [1],"finishMessage": "no","avgLogprobs": -0.5,"tokenCount": 1`
 	f(candidate(`{"text": "a"}`, ratings), Finish, sse(candidate(`{"text": "a"}`, `,"safetyRatings": [1]`)), sse(candidate(`{"text": ""}`, ratings)))
 	f(candidate(`{"text": "hm","thought": true}`, ratings), Finish, "", sse(candidate(`{"text": "hm","thought": true}`, ratings)))
 	f(candidate(`{"text": "a"},{"functionCall": {}}`, ending("MALFORMED_FUNCTION_CALL")), Finish, "",
