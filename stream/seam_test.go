@@ -79,6 +79,8 @@ func TestUsageIsThatOfTheWholeAnswer(t *testing.T) {
 	details(`[{"modality": "IMAGE","tokenCount": 1},{"tokenCount": "1","modality": "TEXT"}]`, `,"candidatesTokensDetails": [{"modality": "IMAGE","tokenCount": 1},{"tokenCount": 5,"modality": "TEXT"}]`)
 	details(`[{"modality": "IMAGE","tokenCount": 2}]`, `,"candidatesTokensDetails": [{"modality": "IMAGE","tokenCount": 2},{"modality": "TEXT","tokenCount": 4}]`)
 	details(`[{"modality": "TEXT"}, 7]`, `,"candidatesTokensDetails": [{"modality": "TEXT"},7,{"modality": "TEXT","tokenCount": 4}]`)
+	details(`[{"modality": 2,"tokenCount": 3},{"modality": 1,"tokenCount": 2}]`, `,"candidatesTokensDetails": [{"modality": 2,"tokenCount": 3},{"modality": 1,"tokenCount": 6}]`)
+	details(`[{"modality": 2,"tokenCount": 3}]`, `,"candidatesTokensDetails": [{"modality": 2,"tokenCount": 3},{"modality": 1,"tokenCount": 4}]`)
 	details(`null`, ``)
 	// What was cached is what was of the first attempt's prompt.
 	f(`{"promptTokenCount": 9,"candidatesTokenCount": 1,"totalTokenCount": 10,"cachedContentTokenCount": 8,"cacheTokensDetails": [{"modality": "TEXT","tokenCount": 8}]}`,

@@ -75,18 +75,21 @@ func (t *tally) appendUsage(dst []byte, c *Chunk, u Usage) []byte {
 // withText returns the counts of an attempt's modalities with the tokens of the
 // attempts before, which were all text: after anything else there is no other.
 func (t *tally) withText(details [][]byte) []byte {
-	left := t.candidates
+	left, text := t.candidates, `"TEXT"`
 	for i, d := range details {
 		f := fieldsOf(d)
-		n, ok := atoi(f.get("tokenCount"))
-		if left > 0 && ok && string(f.get("modality")) == `"TEXT"` {
+		modality := f.get("modality")
+		if _, isNumber := atoi(modality); isNumber {
+			text = "1" // with enum-encoding=int
+		}
+		if n, ok := atoi(f.get("tokenCount")); left > 0 && ok && string(modality) == text {
 			f.set([]byte("tokenCount"), strconv.AppendInt(nil, n+left, 10))
 			details[i], left = f.appendObject(nil), 0
 		}
 	}
 	if left > 0 {
-		text := appendCount([]byte(`{"modality": "TEXT"`), "tokenCount", left)
-		details = append(details, append(text, '}'))
+		last := appendCount([]byte(`{"modality": `+text), "tokenCount", left)
+		details = append(details, append(last, '}'))
 	}
 	return appendItems(nil, details)
 }
