@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"time"
@@ -181,8 +182,15 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	if h.request.UsageApart {
 		h.splice.UsageApart()
 	}
+	if bytes.Contains(e.head.apiClient, emptyTextDrops) {
+		h.splice.DropsEmptyText()
+	}
 	return h
 }
+
+// emptyTextDrops marks @google/generative-ai, which keeps no answer in a chat's
+// history that has an empty text.
+var emptyTextDrops = []byte("genai-js/")
 
 // pass relays the request as it is, once: there is nothing in it that could
 // be healed.

@@ -108,24 +108,31 @@ func TestWholeCallEndsTheAnswer(t *testing.T) {
 }
 
 // One client keeps no answer in its history that has an empty text, the others
-// none that has an event without content.
-func TestEndBehindACallStaysInTheHistory(t *testing.T) {
+// none that has an event without parts.
+func TestHealedAnswersStayInTheHistory(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
-	f := func(apiClient string, empty bool) {
+	const whole = "Each of the lamps along the harbour has a number of its own."
+	f := func(apiClient, nothing string) {
 		t.Helper()
-		a := s.play([]string{"X-Goog-Api-Client", apiClient}, steps(upstream.Call("f", `{"a": 1.0}`), upstream.Cut()))
+		header := []string{"X-Goog-Api-Client", apiClient}
+		a := s.play(header, steps(upstream.Call("f", `{"a": 1.0}`), upstream.Cut()))
 		s.heals("", "STOP", "", a)
-		if got := strings.Contains(a.body, `{"text": ""}`); got != empty {
-			t.Errorf("%s: an empty text %t, want %t: %s", apiClient, got, empty, a.body)
+		// Of its last event nothing is left: it repeats what was delivered.
+		b := s.play(header, steps(upstream.Text(whole), upstream.Cut()), steps(upstream.TextFinish(whole, "STOP")))
+		s.heals(whole, "STOP", "|"+whole, b)
+		for _, body := range []string{a.body, b.body} {
+			if want := `"content": {"parts": [` + nothing + `],"role": "model"},"finishReason": "STOP"`; !strings.Contains(body, want) {
+				t.Errorf("%s: no %s in %s", apiClient, want, body)
+			}
 		}
 		if got := s.up.Requests()[0].Header.Get("X-Goog-Api-Client"); got != apiClient {
 			t.Errorf("%s goes upstream as %q", apiClient, got)
 		}
 	}
-	f("google-genai-sdk/1.30.0 gl-node/v20.20.2", true)
-	f("genai-js/0.24.1", false)
-	f("langchainjs/2.3.2 genai-js/0.24.1", false)
+	f("google-genai-sdk/1.30.0 gl-node/v20.20.2", `{"text": ""}`)
+	f("genai-js/0.24.1", "")
+	f("langchainjs/2.3.2 genai-js/0.24.1", "")
 }
 
 func TestDocumentGoesOn(t *testing.T) {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"time"
 
 	"gemini-resilient-proxy/routing"
@@ -66,17 +65,9 @@ func (h *healer) complete() {
 	h.attempt.close()
 }
 
-// emptyTextDrops marks @google/generative-ai, which keeps no answer in a chat's
-// history that has an empty text.
-var emptyTextDrops = []byte("genai-js/")
-
 // finishWith ends an answer that is complete although no attempt said so.
 func (h *healer) finishWith(reason string) {
-	if bytes.Contains(h.e.head.apiClient, emptyTextDrops) {
-		h.out = h.splice.AppendBareFinish(h.out, reason)
-	} else {
-		h.out = h.splice.AppendFinish(h.out, reason)
-	}
+	h.out = h.splice.AppendFinish(h.out, reason)
 	h.outcome = routing.Natural
 	h.complete()
 }

@@ -12,17 +12,6 @@ func (s *Splice) AppendHeld(dst []byte) (out []byte, ok bool) {
 // sequence was reached across a seam, or it ended in a function call that has
 // come whole (STOP). It is what the model itself would have sent next.
 func (s *Splice) AppendFinish(dst []byte, reason string) []byte {
-	return s.appendFinish(dst, `"content": {"parts": [{"text": ""}],"role": "model"},`, reason)
-}
-
-// AppendBareFinish is AppendFinish with a candidate that has no content, for
-// clients that drop an answer with an empty text from their history. Others
-// drop one that has an event without content.
-func (s *Splice) AppendBareFinish(dst []byte, reason string) []byte {
-	return s.appendFinish(dst, "", reason)
-}
-
-func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
 	if s.form.Dialect == OpenAI {
 		return s.appendFinishOpenAI(dst, reason)
 	}
@@ -30,8 +19,8 @@ func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
 	if s.form.Dialect == Wrapped {
 		p = append(p, `{"response": `...)
 	}
-	p = append(append(p, `{"candidates": [{`...), content...)
-	p = append(append(p, `"finishReason": "`...), reason...)
+	p = append(append(p, `{"candidates": [{"content": {"parts": [`...), s.nothing()...)
+	p = append(append(p, `],"role": "model"},"finishReason": "`...), reason...)
 	p = append(p, `","index": 0}]`...)
 	if u := s.attempt.usage; s.tally.named(u) {
 		p = s.tally.appendUsage(append(p, `,"usageMetadata": `...), &Chunk{}, u)
@@ -47,4 +36,17 @@ func (s *Splice) appendFinish(dst []byte, content, reason string) []byte {
 	}
 	n := len(dst)
 	return s.opened(s.form.append(dst, p), n)
+}
+
+// DropsEmptyText says that the client keeps no answer in its history that has an
+// empty text. Where nothing is left of an event it is then given no part; others
+// drop an answer that has such an event.
+func (s *Splice) DropsEmptyText() { s.emptyDrops = true }
+
+// nothing returns the parts of an event of which nothing is left.
+func (s *Splice) nothing() string {
+	if s.emptyDrops {
+		return ""
+	}
+	return `{"text": ""}`
 }

@@ -16,9 +16,9 @@ func (s *Splice) hidesToken() bool { return s.join.text || s.join.behind }
 // thoughts that are muted, without the text that was repeated, without tokens
 // of a hop that the client did not ask for, without numbers that are those of a
 // part of the answer, and with offsets into the text moved to where the whole
-// answer has it. left tells whether any part is
-// left; a candidate that loses all of its parts gets an empty text, since
-// clients drop a turn that ends in a candidate without parts.
+// answer has it. left tells whether any part is left; a candidate that loses all
+// of its parts gets an empty text, since most clients drop a turn that ends in a
+// candidate without parts, see DropsEmptyText.
 func (s *Splice) appendCandidates(dst, candidates []byte) (out []byte, left bool) {
 	dst = append(dst, '[')
 	i, some := arrayStart(candidates, 0)
@@ -116,7 +116,7 @@ func (s *Splice) appendParts(dst, parts []byte) (out []byte, left bool) {
 		i, some = nextItem(parts, i, ']')
 	}
 	if left = len(dst) > first; !left {
-		dst = append(dst, `{"text": ""}`...)
+		dst = append(dst, s.nothing()...)
 	}
 	return append(dst, ']'), left
 }

@@ -24,11 +24,12 @@ type Splice struct {
 
 // splicing is what is forgotten between two answers.
 type splicing struct {
-	form    Form
-	open    bool // an event was written, and the end was not
-	reasons *Reasons
-	chunk   Chunk
-	failure Failure
+	form       Form
+	open       bool // an event was written, and the end was not
+	emptyDrops bool // the client drops what has an empty text
+	reasons    *Reasons
+	chunk      Chunk
+	failure    Failure
 
 	attempt   attemptState
 	delivered Kinds  // of all attempts so far
