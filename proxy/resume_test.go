@@ -44,3 +44,19 @@ func TestLongDecodeIsResumed(t *testing.T) {
 	f("upon a time.", 2)
 	f("below a time.", 3, upstream.Script{upstream.Text("a time."), upstream.Finish("STOP")})
 }
+
+// A hop of a long decode that was continued by its text ends with a token that is
+// no use to the client: the proxy goes on.
+func TestEndOfAHopThatTheClientDidNotAskFor(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	hop := upstream.Send(sse(`{"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "CONTINUATION","continuationToken": "T","index": 0}]}`))
+	a := s.play(nil, piece(first), steps(upstream.Text("a "), hop), steps(upstream.TextFinish(second, "STOP")))
+	s.heals(first+"a "+second, "STOP", "|"+first+"|"+first+"a ", a)
+	// Its own hop is its own to go on from.
+	a = s.play(nil, steps(upstream.Text(first), hop), whole)
+	s.heals(first, "CONTINUATION", "", a)
+	if !strings.Contains(a.body, `"continuationToken": "T"`) {
+		t.Errorf("no token in %s", a.body)
+	}
+}

@@ -74,10 +74,33 @@ func TestTokenOfAContinuationIsNotForTheClient(t *testing.T) {
 		p := goOn(t, x, say(prose[:100]))
 		p.take(t, More, want, payloads...)
 	}
-	f(Expect{Prefilled: true}, sse(say("a"), sayEnd("b", "CONTINUATION")), checkpoint("a", "dA=="), hopEnd("b", "dA=="))
-	f(anchored, sse(say("is"), sayEnd("b", "CONTINUATION")), checkpoint(prose[60:100]+"is", "dA=="), hopEnd("b", "dA=="))
-	f(anchored, sse(sayEnd("", "CONTINUATION")), hopEnd(prose[60:100], "dA=="))
+	f(Expect{Prefilled: true}, sse(say("a"), say("b")), checkpoint("a", "dA=="), checkpoint("b", "dA=="))
+	f(anchored, sse(say("is"), say("b")), checkpoint(prose[60:100]+"is", "dA=="), checkpoint("b", "dA=="))
 	f(anchored, "", checkpoint("", "dA=="))
+}
+
+// A client that cannot go on from the end of a hop is not left with it.
+func TestHopOfAContinuationIsNotTheEnd(t *testing.T) {
+	f := func(x Expect, v Verdict, want, held string, payloads ...string) {
+		t.Helper()
+		p := goOn(t, x, say(prose[:100]))
+		p.take(t, v, want, payloads...)
+		if got := p.held(); got != held {
+			t.Errorf("held %q, want %q", got, held)
+		}
+	}
+	f(Expect{Prefilled: true}, Finish, sse(say("a")), sse(sayEnd("b", "CONTINUATION")), say("a"), hopEnd("b", "dA=="))
+	f(anchored, Finish, sse(say("is")), sse(sayEnd("b", "CONTINUATION")), say(prose[60:100]+"is"), hopEnd("b", "dA=="))
+	f(anchored, Finish, "", sse(sayEnd("", "CONTINUATION")), hopEnd(prose[60:100], "dA=="))
+	p := newFormPlayer(Form{Framing: Document})
+	p.takeBody(say("a"))
+	p.expect = &Expect{Prefilled: true}
+	if got, v := p.takeBody(hopEnd("b", "dA==")); v != Finish || got != sse(say("b")) || p.held() != sse(sayEnd("", "CONTINUATION")) {
+		t.Errorf("%v, delivered %q, held %q", v, got, p.held())
+	}
+	// One that can is.
+	f(Expect{Resumed: true, From: 100}, More, sse(hopEnd("b", "dA==")), "", hopEnd("b", "dA=="))
+	f(Expect{Resumed: true, From: 100}, More, sse(say("a"), hopEnd("b", "dA==")), "", say("a"), hopEnd("b", "dA=="))
 }
 
 func TestOpenCall(t *testing.T) {

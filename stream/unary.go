@@ -85,8 +85,13 @@ func (s *Splice) splitFinish(payload []byte) (text, finish []byte, ok bool) {
 	return text, with(append(empty, '}')), true
 }
 
-// retries tells whether finish is an interruption.
+// retries tells whether finish is an interruption. The end of a hop of a long
+// decode is one where the client cannot go on from it: the token is that of a
+// request that it does not know.
 func (s *Splice) retries(finish []byte) bool {
+	if string(finish) == hopEnds {
+		return s.join.text && s.chunk.Kinds&Token != 0
+	}
 	return finish != nil && !natural(finish) && s.reasons.retried[string(finish)]
 }
 

@@ -77,8 +77,12 @@ func finishName(value []byte) []byte {
 // handle itself.
 func natural(finish []byte) bool {
 	switch string(finish) {
-	case "STOP", "MAX_TOKENS", "CONTINUATION":
+	case "STOP", "MAX_TOKENS", hopEnds:
 		return true
 	}
 	return false
 }
+
+// hopEnds is the finish of an answer that has reached what one request may bring;
+// its continuationToken asks for the rest.
+const hopEnds = "CONTINUATION"
