@@ -112,7 +112,12 @@ func (s *Splice) settleStop(dst []byte, drop int, final bool) ([]byte, Verdict) 
 func (s *Splice) settle(dst []byte, drop int) ([]byte, Verdict) {
 	j := &s.join
 	j.mode = joinOff
+	same := 0
+	if j.drop == 0 && !j.behind {
+		same = commonEnd(j.plain[:drop], j.whole)
+	}
 	j.drop += drop
+	j.least = j.drop - same
 	cut := rawOffset(j.raw, drop)
 	from := 0
 	newest := s.attempt.usage
@@ -132,6 +137,14 @@ func (s *Splice) settle(dst []byte, drop int) ([]byte, Verdict) {
 	s.attempt.usage = newest
 	j.release()
 	return dst, More
+}
+
+// commonEnd returns how many bytes a and b end in that are the same.
+func commonEnd(a, b []byte) (n int) {
+	for n < min(len(a), len(b)) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
 }
 
 func (s *Splice) diverged() Verdict {

@@ -33,6 +33,7 @@ type joining struct {
 	text  bool  // the attempt continues by text: a model turn was sent
 	base  int   // bytes of text delivered when the attempt began
 	drop  int   // bytes of text dropped so far
+	least int   // bytes of text in front of what stands in the answer to the byte
 	cut   int   // bytes of the event's raw text that appendChunk drops in front
 	keep  int   // bytes of it that are kept after that, -1: all
 	known int   // in joinStop: bytes of plain that are dropped

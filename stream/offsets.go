@@ -4,8 +4,8 @@ import "strconv"
 
 // appendShifted appends grounding or citation metadata whose offsets count
 // the bytes of the continuation's own text, so that they count those of the
-// whole answer: shift is added to each. What refers to text before least,
-// which was dropped, is left out.
+// whole answer: shift is added to each. What refers to text before least, which
+// the answer does not have, is left out.
 func appendShifted(dst, metadata []byte, shift, least int) []byte {
 	if metadata[0] != '{' {
 		return append(dst, metadata...)
@@ -48,7 +48,7 @@ func appendShiftedList(dst, list []byte, shift, least int) []byte {
 }
 
 // shifted moves the offsets of one support or citation; ok is false when it
-// refers to text that was dropped, or cannot be moved.
+// refers to text that the answer does not have, or cannot be moved.
 func shifted(item []byte, shift, least int) (out []byte, ok bool) {
 	if item[0] != '{' {
 		return item, true

@@ -27,15 +27,20 @@ func TestOffsetsCountTheWholeAnswer(t *testing.T) {
 	f(direct, "12345", cited("ab", "citations", `{"startIndex": 6}`), cited("ab", "citations", `{"startIndex": 1}`))
 	// In bytes of the text, however it is written.
 	f(direct, `\u00e9\n`, cited("ab", "citations", `{"endIndex": 5,"startIndex": 3}`), cited("ab", "citations", `{"endIndex": 2}`))
-	// Less what was dropped; what refers to that goes.
+	// Less what was dropped. A repeat stands in the answer, what is said before it does not.
 	const text = "One two three four"
 	f(anchored, text, grounded(", five", segment(`"endIndex": 24,"startIndex": 20`)),
 		grounded(text+", five", segment(`"startIndex": 20,"endIndex": 24`)))
-	f(anchored, text, grounded(", five", segment(`"endIndex": 24,"startIndex": 20`)),
-		grounded("Sure:\\n\\n"+text+", five", segment(`"endIndex": 5`)+","+segment(`"startIndex": 24,"endIndex": 30`)+","+segment(`"startIndex": 27,"endIndex": 31`)))
-	f(anchored, text, grounded(", five", ``), grounded(text+", five", segment(`"startIndex": 17,"endIndex": 20`)))
+	f(anchored, text, grounded(", five", segment(`"endIndex": 24,"startIndex": 20`)+","+segment(`"endIndex": 23,"startIndex": 17`)),
+		grounded("Sure:\\n\\n"+text+", five", segment(`"endIndex": 5`)+","+segment(`"startIndex": 27,"endIndex": 31`)+","+segment(`"startIndex": 24,"endIndex": 30`)))
+	f(anchored, text, grounded(", five", segment(`"endIndex": 20,"startIndex": 17`)), grounded(text+", five", segment(`"startIndex": 17,"endIndex": 20`)))
+	f(anchored, prose[:100], grounded(" five", segment(`"endIndex": 104,"startIndex": 90`)),
+		grounded(prose[60:100]+" five", segment(`"startIndex": 30,"endIndex": 44`)))
+	// One in other letters stands there as far as it is the same.
+	f(anchored, "He said “no” to them, and he left it all", grounded(" behind.", segment(`"endIndex": 51,"startIndex": 18`)),
+		grounded(`He said \"no\" to them, and he left it all behind.`, segment(`"startIndex": 0,"endIndex": 47`)+","+segment(`"startIndex": 14,"endIndex": 47`)))
 	// It may come with nothing but text that is dropped.
-	f(anchored, text, grounded("", ``), grounded(text, segment(`"endIndex": 5`)))
+	f(anchored, text, grounded("", segment(`"endIndex": 5,"startIndex": 0`)), grounded(text, segment(`"endIndex": 5`)))
 	// So does what was looked up for it.
 	const urls = `,"urlContextMetadata": {"urlMetadata": [{"retrievedUrl": "u"}]}`
 	f(anchored, text, candidate(`{"text": ""}`, urls), candidate(`{"text": "`+text+`"}`, urls))

@@ -64,7 +64,7 @@ func (s *Splice) appendCandidate(dst, candidate []byte, first bool) (out []byte,
 		case "groundingMetadata", "citationMetadata":
 			if s.join.text {
 				dst = appendName(dst, name)
-				dst = appendShifted(dst, value, s.join.base-s.join.drop, s.join.drop)
+				dst = appendShifted(dst, value, s.join.base-s.join.drop, s.join.least)
 				return
 			}
 		}
