@@ -55,6 +55,7 @@ type Chunk struct {
 	payload    []byte
 	candidates span // the array
 	usage      span // the object
+	details    usageDetails
 	responseID span // with quotes
 	version    span // with quotes
 	text       span // the inside of the last part's text
@@ -200,7 +201,7 @@ func (p *chunkParser) topMember(name []byte, v int) int {
 	case "candidates":
 		return p.candidates(v)
 	case "usageMetadata":
-		end := p.c.Usage.parse(p.b, v)
+		end := p.c.Usage.parse(p.b, v, &p.c.details)
 		p.c.usage = span{v, end}
 		return end
 	case "responseId":

@@ -97,7 +97,7 @@ func (f *Folder) takeResponse(payload []byte) {
 func (f *Folder) takeUsage(value []byte) {
 	old := f.top.get("usageMetadata")
 	var u Usage
-	if u.parse(value, 0) == bad || old == nil || u.known {
+	if u.parse(value, 0, &usageDetails{}) == bad || old == nil || u.known {
 		f.top.set([]byte("usageMetadata"), value)
 		return
 	}

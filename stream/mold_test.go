@@ -190,7 +190,6 @@ func differs(a, b *Splice) string {
 	x, y := *a, *b
 	state := func(s *Splice) string {
 		u := s.attempt.usage
-		u.promptDetails, u.cached = span{}, span{}
 		s.attempt.usage = Usage{}
 		return fmt.Sprintf("%q %+v %+v %+v %v %t %q %q %q %q", s.transcript.raw, s.tally, s.attempt, u,
 			s.delivered, s.any, s.held, s.responseID, s.version, s.token)

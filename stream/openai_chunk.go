@@ -68,7 +68,7 @@ func (p *openAIParser) topMember(name []byte, v int) int {
 	case "choices":
 		return p.choices(v)
 	case "usage":
-		end := c.Usage.parseOpenAI(p.b, v)
+		end := c.Usage.parseOpenAI(p.b, v, &c.details)
 		c.usage = span{v, end}
 		return end
 	}

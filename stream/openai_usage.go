@@ -4,7 +4,7 @@ package stream
 // returns the offset after it, or bad. OpenAI counts thinking as a part of
 // completion_tokens; Google leaves it out of them and has it in total_tokens
 // only, from which it is known here.
-func (u *Usage) parseOpenAI(b []byte, v int) int {
+func (u *Usage) parseOpenAI(b []byte, v int, d *usageDetails) int {
 	*u = noUsage
 	if isNull(b, v) {
 		return skipValue(b, v, 1)
@@ -27,7 +27,7 @@ func (u *Usage) parseOpenAI(b []byte, v int) int {
 		case "total_tokens":
 			u.count(&total, b[v:i])
 		case "prompt_tokens_details":
-			u.promptDetails = span{v, i}
+			d.prompt = span{v, i}
 		case "completion_tokens_details":
 			u.Reasoning = openAIReasoning(b, v)
 		}

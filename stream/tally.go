@@ -25,9 +25,9 @@ func (t *tally) note(c *Chunk) {
 		return
 	}
 	t.prompt = c.Usage.Prompt
-	t.promptDetails = append(t.promptDetails[:0], c.Usage.promptDetails.of(c.payload)...)
-	t.cached = append(t.cached[:0], c.Usage.cached.of(c.payload)...)
-	t.cacheDetails = append(t.cacheDetails[:0], c.Usage.cacheDetails.of(c.payload)...)
+	t.promptDetails = append(t.promptDetails[:0], c.details.prompt.of(c.payload)...)
+	t.cached = append(t.cached[:0], c.details.cached.of(c.payload)...)
+	t.cacheDetails = append(t.cacheDetails[:0], c.details.cache.of(c.payload)...)
 }
 
 // add counts what an attempt spent that is over.
@@ -66,7 +66,7 @@ func (t *tally) appendUsage(dst []byte, c *Chunk, u Usage) []byte {
 	dst = appendRaw(dst, "promptTokensDetails", t.promptDetails)
 	dst = appendRaw(dst, "cachedContentTokenCount", t.cached)
 	dst = appendRaw(dst, "cacheTokensDetails", t.cacheDetails)
-	if details := items(c.Usage.details.of(c.payload)); len(details) > 0 {
+	if details := items(c.details.candidates.of(c.payload)); len(details) > 0 {
 		dst = appendRaw(dst, "candidatesTokensDetails", t.withText(details))
 	}
 	return append(dst, '}')

@@ -9,11 +9,15 @@ type Usage struct {
 	// Candidates, not beside them.
 	Reasoning int64
 
-	known         bool // some count was named
-	promptDetails span // promptTokensDetails, raw
-	cached        span // cachedContentTokenCount, raw
-	cacheDetails  span // cacheTokensDetails, raw
-	details       span // candidatesTokensDetails, raw
+	known bool // some count was named
+}
+
+// usageDetails are where a payload has what it says of usage besides.
+type usageDetails struct {
+	prompt     span // promptTokensDetails
+	cached     span // cachedContentTokenCount
+	cache      span // cacheTokensDetails
+	candidates span // candidatesTokensDetails
 }
 
 // noUsage is the usage of a payload that names none.
@@ -23,8 +27,9 @@ var noUsage = Usage{Prompt: -1, Candidates: -1, Thoughts: -1, ToolUse: -1, Reaso
 // before its last event.
 func (u *Usage) Known() bool { return u.known }
 
-// parse reads the object at v and returns the offset after it, or bad.
-func (u *Usage) parse(b []byte, v int) int {
+// parse reads the object at v, and where it has what d holds. It returns the
+// offset after it, or bad.
+func (u *Usage) parse(b []byte, v int, d *usageDetails) int {
 	*u = noUsage
 	if isNull(b, v) {
 		return skipValue(b, v, 1)
@@ -38,13 +43,13 @@ func (u *Usage) parse(b []byte, v int) int {
 		if i = skipValue(b, v, 2); i == bad {
 			return bad
 		}
-		u.member(plainName(name), b, v, i)
+		u.member(plainName(name), b, v, i, d)
 		i, some = nextItem(b, i, '}')
 	}
 	return i
 }
 
-func (u *Usage) member(name, b []byte, v, end int) {
+func (u *Usage) member(name, b []byte, v, end int, d *usageDetails) {
 	switch string(name) {
 	case "promptTokenCount":
 		u.count(&u.Prompt, b[v:end])
@@ -57,13 +62,13 @@ func (u *Usage) member(name, b []byte, v, end int) {
 	case "totalTokenCount":
 		u.known = true
 	case "promptTokensDetails":
-		u.promptDetails = span{v, end}
+		d.prompt = span{v, end}
 	case "cachedContentTokenCount":
-		u.cached = span{v, end}
+		d.cached = span{v, end}
 	case "cacheTokensDetails":
-		u.cacheDetails = span{v, end}
+		d.cache = span{v, end}
 	case "candidatesTokensDetails":
-		u.details = span{v, end}
+		d.candidates = span{v, end}
 	}
 }
 
