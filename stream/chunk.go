@@ -318,6 +318,7 @@ func (p *chunkParser) candidateMember(name []byte, v int) int {
 	case "logprobsResult":
 		if !isNull(p.b, v) {
 			p.c.Kinds |= Logprobs
+			p.c.beside = true
 		}
 	}
 	return skipValue(p.b, v, 3)

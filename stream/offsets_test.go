@@ -47,6 +47,7 @@ func TestOffsetsCountTheWholeAnswer(t *testing.T) {
 	f(direct, "12345", candidate(`{"text": "ab"}`, urls), candidate(`{"text": "ab"}`, urls))
 	// Numbers that are a part's are not the answer's.
 	f(direct, "12345", sayEnd("ab", "STOP"), candidate(`{"text": "ab"}`, ending("STOP")+`,"avgLogprobs": -0.25,"tokenCount": 2`))
+	f(direct, "12345", say("ab"), candidate(`{"text": "ab"}`, `,"logprobsResult": {"chosenCandidates": []}`))
 	// What cannot be moved goes, what is strange stays.
 	f(direct, "12345", grounded("ab", ``), grounded("ab", segment(`"partIndex": 1,"endIndex": 2`)))
 	f(direct, "12345", grounded("ab", `7,{"segment": null}`), grounded("ab", `7,{"segment": null}`))

@@ -57,7 +57,7 @@ func (s *Splice) appendCandidate(dst, candidate []byte, first bool) (out []byte,
 				dst, left = s.appendContent(dst, value)
 				return
 			}
-		case "avgLogprobs", "tokenCount":
+		case "avgLogprobs", "logprobsResult", "tokenCount":
 			if s.join.text {
 				return
 			}

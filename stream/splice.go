@@ -294,6 +294,9 @@ func (s *Splice) noteDelivered() {
 	if a.mute {
 		kinds &^= Thought
 	}
+	if s.join.text && c.Dialect != OpenAI {
+		kinds &^= Logprobs
+	}
 	s.delivered |= kinds
 	a.delivered |= kinds
 	s.any, a.any = true, true
