@@ -210,7 +210,7 @@ func TestWhatCannotBeHealedIsRelayed(t *testing.T) {
 			t.Errorf("%q became %q", body, got.Body)
 		}
 	}
-	for _, config := range []string{`{"candidateCount":2}`, `{"candidateCount" : 3.0e0,"candidateCount":"2"}`} {
+	for _, config := range []string{`{"candidateCount":2}`, `{"candidateCount":2.0}`, `{"candidateCount" : 3.0e0,"candidateCount":"2"}`} {
 		s.body = `{"generationConfig":` + config + `,` + strings.TrimPrefix(ask("hi"), "{")
 		want := s.direct(whole...)
 		s.passes(s.play(nil, whole), want, 1)

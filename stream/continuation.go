@@ -40,7 +40,7 @@ func (r *Request) AppendContinuation(dst, transcript []byte, prompt string, spen
 	}
 	var e editor
 	if r.maxTokens.present() {
-		if n, ok := atoi(r.maxTokens.of(r.body)); ok && n > 0 {
+		if n, ok := wholeNumber(r.maxTokens.of(r.body)); ok && n > 0 {
 			if n -= spent; n <= 0 {
 				return dst, ErrBudgetSpent
 			}

@@ -25,7 +25,7 @@ func (r *Request) chatMember(name string, v span) {
 	case "max_completion_tokens":
 		r.maxCompletion = v
 	case "n":
-		n, ok := atoi(value)
+		n, ok := wholeNumber(value)
 		r.Several = ok && n > 1
 	case "response_format":
 		r.responseFormat(v)
@@ -85,7 +85,7 @@ func (r *Request) appendChatContinuation(dst, transcript []byte, prompt string, 
 		if !limit.present() {
 			continue
 		}
-		if n, ok := atoi(limit.of(r.body)); ok && n > 0 {
+		if n, ok := wholeNumber(limit.of(r.body)); ok && n > 0 {
 			if n -= spent; n <= 0 {
 				return dst, ErrBudgetSpent
 			}

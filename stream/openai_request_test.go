@@ -27,6 +27,7 @@ func TestChatRequestIsRead(t *testing.T) {
 		Request{Model: []byte("google/gemini-2.5-flash"), Stream: true, UsageApart: true})
 	f(`{"stream":false,"stream_options":{"include_usage":false},"n":1,"stop":null,"response_format":{"type":"text"}}`, Request{})
 	f(`{"str\u0065am":true,"stream_options":null,"n":"2","stop":"a\nb"}`, Request{Stream: true, Several: true, Stops: [][]byte{[]byte("a\nb")}})
+	f(`{"n":2.0}`, Request{Several: true})
 	f(`{"n":3,"stop":["a","","b",1],"response_format":{"type":"json_schema","json_schema":{"type":"text"}}}`,
 		Request{Several: true, JSON: true, Document: true, Stops: [][]byte{[]byte("a"), []byte("b")}})
 	f(`{"response_format":{"type":"json_object"},"apiKey":"default:K"}`, Request{JSON: true, Document: true, HasKey: true, Key: []byte("default:K")})

@@ -1,5 +1,11 @@
 package stream
 
+import (
+	"bytes"
+	"math"
+	"strconv"
+)
+
 // Request is what a generate request says that matters here. It aliases the
 // body that it was read from.
 type Request struct {
@@ -97,7 +103,7 @@ func (r *Request) config(v span) {
 		case "maxOutputTokens", "max_output_tokens":
 			r.maxTokens = v
 		case "candidateCount", "candidate_count":
-			n, ok := atoi(value)
+			n, ok := wholeNumber(value)
 			r.Several = ok && n > 1
 		case "stopSequences", "stop_sequences":
 			r.stops(v.from)
@@ -109,6 +115,26 @@ func (r *Request) config(v span) {
 			}
 		}
 	})
+}
+
+// wholeNumber reads a count of a request. Languages without integers write 2 as
+// 2.0, which the JSON mapping of Protocol Buffers takes for one, and 2e0 too
+// (https://protobuf.dev/programming-guides/json/).
+func wholeNumber(b []byte) (n int64, ok bool) {
+	if n, ok = atoi(b); ok || len(b) == 0 {
+		return n, ok
+	}
+	b = bytes.Trim(b, `"`)
+	if len(b) == 0 || b[0] < '0' || b[0] > '9' || len(bytes.Trim(b, "0123456789.eE+-")) > 0 {
+		return 0, false
+	}
+	// Up to here each whole number has a float64 of its own.
+	const most = 1 << 53
+	f, err := strconv.ParseFloat(string(b), 64)
+	if err != nil || f != math.Trunc(f) || f > most {
+		return 0, false
+	}
+	return int64(f), true
 }
 
 func (r *Request) thinking(v span) {

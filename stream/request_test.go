@@ -78,10 +78,15 @@ func TestContinuationLowersMaxOutputTokens(t *testing.T) {
 	config(`"generationConfig":{"maxOutputTokens":"100"}`, `"generationConfig":{"maxOutputTokens":"90"}`)
 	config(`"generation_config":{"max_output_tokens":100}`, `"generation_config":{"max_output_tokens":90}`)
 	config(`"generationConfig":{"max\u004futputTokens":100}`, `"generationConfig":{"max\u004futputTokens":90}`)
+	// As languages without integers write it.
+	config(`"generationConfig":{"maxOutputTokens":100.0}`, `"generationConfig":{"maxOutputTokens":90}`)
+	config(`"generationConfig":{"maxOutputTokens":1e2}`, `"generationConfig":{"maxOutputTokens":90}`)
+	config(`"generationConfig":{"maxOutputTokens":"1.50E+2"}`, `"generationConfig":{"maxOutputTokens":"140"}`)
 	// Nothing to lower.
 	for _, c := range []string{
 		`"generationConfig":{}`, `"generationConfig":null`, `"generationConfig":[]`, `"generationConfig":{"maxOutputTokens":null}`,
 		`"generationConfig":{"maxOutputTokens":0}`, `"generationConfig":{"maxOutputTokens":-1}`, `"generationConfig":{"maxOutputTokens":"x"}`,
+		`"generationConfig":{"maxOutputTokens":100.5}`, `"generationConfig":{"maxOutputTokens":1e99}`, `"generationConfig":{"maxOutputTokens":"0x64"}`,
 		`"maxOutputTokens":100`, `"generationConfig":{"x":{"maxOutputTokens":100}}`,
 	} {
 		same(c)
@@ -133,6 +138,8 @@ func TestRequestSays(t *testing.T) {
 	f(`{"generationConfig":{"candidateCount":1,"responseMimeType":"text/plain"}}`, false, false, false, "", false)
 	f(`{"generationConfig":{"candidateCount":1,"responseMimeType":"text\/plain"}}`, false, false, false, "", false)
 	f(`{"generationConfig":{"candidateCount":2}}`, true, false, false, "", false)
+	f(`{"generationConfig":{"candidateCount":2.0}}`, true, false, false, "", false)
+	f(`{"generationConfig":{"candidateCount":1.0}}`, false, false, false, "", false)
 	f(`{"generation_config":{"candidate_count":"2"}}`, true, false, false, "", false)
 	for _, c := range []string{`"responseMimeType":"application/json"`, `"response_mime_type":"text/x.enum"`, `"responseSchema":{}`, `"response_schema":{}`, `"responseJsonSchema":{}`, `"response_json_schema":{}`,
 		`"_responseJsonSchema":{}`, `"responseFormat":{"text":{"mimeType":"APPLICATION_JSON","schema":{}}}`, `"response_format":{"text":{"mime_type":"application\/json"}}`,
