@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"gemini-resilient-proxy/routing"
+	"gemini-resilient-proxy/stream"
 )
 
 // errorPause separates the two forms of an error in a stream. Some clients
@@ -27,6 +28,7 @@ type response struct {
 	held bool                     // a stream of which all is held by the Splice
 	head *fasthttp.ResponseHeader // nil unless set: few requests need one
 	body []byte
+	told []byte // the error that ended a stream for good, as it came in it
 }
 
 func (r *response) reset() { *r = response{} }
@@ -45,6 +47,23 @@ func cloneHead(head *fasthttp.ResponseHeader) *fasthttp.ResponseHeader {
 	clone := &fasthttp.ResponseHeader{}
 	head.CopyTo(clone)
 	return clone
+}
+
+// keep keeps an error response, of which readErrorBody has brought body and err.
+// Where its body did not come, or not all of it, or is larger than is kept, it has
+// one of the proxy's own, in the framing f, and is all the same otherwise: a 429
+// does not become a 502, and loses no Retry-After.
+func (r *response) keep(head *fasthttp.ResponseHeader, body []byte, err error, group string, f stream.Framing) {
+	if err == nil {
+		r.status(head, body)
+		return
+	}
+	code := head.StatusCode()
+	text := stream.AppendFailure(nil, code, statusNames[code],
+		fmt.Sprintf("the upstream of group %q answered with status %d and a body that could not be read", group, code))
+	*r = response{set: true, head: cloneHead(head), body: f.AppendErrorBody(nil, append(text, '\n'))}
+	r.head.Del(fasthttp.HeaderContentEncoding)
+	r.head.SetContentType(jsonType)
 }
 
 // failure keeps an error object that came in a stream, as the error body that
@@ -123,8 +142,7 @@ func (h *healer) sayGiveUp() error {
 			return h.flush()
 		}
 	}
-	code, status, message := h.lastWords()
-	text := h.splice.AppendFailure(nil, code, status, message)
+	text := h.lastWords()
 	h.out = h.splice.AppendEnd(h.splice.AppendError(h.out, text))
 	if err := h.flush(); err != nil {
 		return err
@@ -143,14 +161,20 @@ func (h *healer) sayGiveUp() error {
 }
 
 // lastWords returns the error that ends a broken stream.
-func (h *healer) lastWords() (code int, status, message string) {
+func (h *healer) lastWords() []byte {
 	f := h.splice.Failure()
+	code, status, message := 503, "UNAVAILABLE", ""
 	switch {
 	case h.outcome == routing.Final && f.Code != 0:
-		return f.Code, f.Status, f.Message
+		if text, ok := h.splice.AppendToldFailure(nil, h.last.told); ok {
+			return text
+		}
+		code, status, message = f.Code, f.Status, f.Message
 	case h.outcome == routing.Drain:
-		return 503, "UNAVAILABLE", "The answer was interrupted: the proxy is shutting down."
+		message = "The answer was interrupted: the proxy is shutting down."
+	default:
+		message = fmt.Sprintf("The answer was interrupted (%s) and could not be completed (%s) after %d attempts.",
+			h.outcome, h.e.record.gaveUp, h.ledger.Attempts)
 	}
-	return 503, "UNAVAILABLE", fmt.Sprintf("The answer was interrupted (%s) and could not be completed (%s) after %d attempts.",
-		h.outcome, h.e.record.gaveUp, h.ledger.Attempts)
+	return h.splice.AppendFailure(nil, code, status, message)
 }

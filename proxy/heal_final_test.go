@@ -77,3 +77,16 @@ func TestFinalFinishAfterASeam(t *testing.T) {
 		s.heals(first, reason, "|"+first, a)
 	}
 }
+
+// An error that no retry mends ends the stream with all that the API said of it.
+func TestFinalErrorSaysAllThatItSaid(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	const told = `{"error": {"code": 400,"message": "bad","status": "INVALID_ARGUMENT","details": [{"@type": "x/google.rpc.BadRequest","fieldViolations": []}]}}`
+	for _, end := range []upstream.Step{upstream.Send(sse(told)), upstream.Send(told), upstream.Sliced(1, upstream.Send(told))} {
+		s.breaks(first, told, "", s.play(nil, steps(upstream.Text(first), end)))
+	}
+	// One that clients would not see is put in words that they do.
+	words := `{"error": {"code": 400,"message": "bad","status": "INVALID_ARGUMENT"}}`
+	s.breaks(first, words, "", s.play(nil, steps(upstream.Text(first), upstream.Send(sse(`{"error": {"message": "bad","status": "INVALID_ARGUMENT","details": []}}`)))))
+}

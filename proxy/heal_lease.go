@@ -93,10 +93,10 @@ func (h *healer) keyStatus(code int) {
 		h.broke(outcomeOf(h.e.err()), h.e.err())
 	case h.continuing:
 		h.refusedAs(code, body)
-	case h.committed || err != nil:
+	case h.committed:
 		h.broke(routing.Final, err)
 	default:
-		h.last.status(&a.head, body)
+		h.last.keep(&a.head, body, err, h.e.group.Name, h.form.Framing)
 		h.outcome = routing.Final
 		h.e.record.verdict(routing.Final)
 		h.settle()

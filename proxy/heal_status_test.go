@@ -119,6 +119,29 @@ func TestNoAnswerIsRetried(t *testing.T) {
 	f(502, "closed the connection without an answer", upstream.LimitBody(0, upstream.Clean), upstream.Text(""))
 }
 
+// What is left of an error whose body cannot be read is its status, and what it
+// says besides.
+func TestStatusOutlivesItsBody(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	f := func(code int, framing upstream.Framing, rest ...upstream.Step) {
+		t.Helper()
+		head := upstream.Head(code, framing, "Content-Type", "text/html", "Retry-After", "99")
+		a := s.play(nil, append(steps(head), rest...))
+		s.own(a, code, fmt.Sprintf("answered with status %d and a body that could not be read", code))
+		if got := a.header.Get("Retry-After"); got != "99" || s.up.Count() != 1 {
+			t.Errorf("Retry-After %q, %d attempts", got, s.up.Count())
+		}
+	}
+	large := strings.Repeat("x", 1<<20+1)
+	for _, code := range []int{408, 429, 500, 502, 503, 504} {
+		f(code, upstream.Length(100), upstream.Send("<p>"), upstream.Cut())
+		f(code, upstream.Chunked, upstream.Send("<p>"), upstream.Cut())
+		f(code, upstream.Chunked, upstream.Send("<p>"), upstream.Reset())
+		f(code, upstream.Length(int64(len(large))), upstream.Send(large), upstream.Close())
+	}
+}
+
 func TestSilentUpstreamIsATimeout(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, func(cfg *proxy.Config) { cfg.FirstEventTimeout, cfg.MaxConsecutiveFailures = 200*time.Millisecond, 1 })

@@ -36,10 +36,10 @@ func (r *resumer) keyStatus(code int) {
 		r.broke(routing.Status, nil)
 	case r.e.err() != nil:
 		r.broke(outcomeOf(r.e.err()), r.e.err())
-	case r.resuming || r.committed || err != nil:
+	case r.resuming || r.committed:
 		r.broke(routing.Refused, err)
 	default:
-		r.last.status(&a.head, body)
+		r.last.keep(&a.head, body, err, r.e.group.Name, stream.SSE)
 		r.outcome = routing.Final
 		r.e.record.verdict(routing.Final)
 		r.settle()

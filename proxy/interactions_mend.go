@@ -93,9 +93,7 @@ func (r *resumer) status() {
 	}
 	r.keyFault = r.e.blameKey(a.head.StatusCode(), f, r.told, r.hasTold)
 	r.told, r.hasTold = r.e.toldBy(&f, r.told, r.hasTold)
-	if err == nil {
-		r.last.status(&a.head, body)
-	}
+	r.last.keep(&a.head, body, err, r.e.group.Name, stream.SSE)
 	if cause := r.e.err(); cause != nil {
 		r.broke(outcomeOf(cause), cause)
 		return

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"time"
 
 	"gemini-resilient-proxy/routing"
@@ -92,6 +93,7 @@ func (h *healer) failed(payload []byte) {
 		h.broke(routing.StreamError, nil)
 		return
 	}
+	h.last.told = bytes.Clone(payload)
 	h.broke(routing.Final, nil)
 }
 

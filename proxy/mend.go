@@ -113,9 +113,7 @@ func (h *healer) status(code int) {
 	}
 	h.keyFault = h.e.blameKey(code, f, h.told, h.hasTold)
 	h.told, h.hasTold = h.e.toldBy(&f, h.told, h.hasTold)
-	if err == nil {
-		h.last.status(&a.head, body)
-	}
+	h.last.keep(&a.head, body, err, h.e.group.Name, h.form.Framing)
 	switch {
 	case h.e.err() != nil:
 		h.broke(outcomeOf(h.e.err()), h.e.err())

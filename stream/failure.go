@@ -240,3 +240,58 @@ func AppendFailure(dst []byte, code int, status, message string) []byte {
 	dst = AppendJSONString(dst, []byte(status))
 	return append(dst, "}}"...)
 }
+
+// AppendToldFailure appends payload, an error object that came in a stream, with
+// all that it says besides what a Failure holds, on one line and spaced as
+// AppendFailure does: often the API prints it over many. ok is false when clients would not know it for an error: they look for "error" as its
+// first member, those of the API also for a code in it that is a number of an HTTP
+// error.
+func (s *Splice) AppendToldFailure(dst, payload []byte) (out []byte, ok bool) {
+	first, from := true, 0
+	walkMembers(payload, skipSpace(payload, 0), func(name []byte, v span) {
+		if first && string(name) == "error" && payload[v.from] == '{' {
+			ok = s.form.Dialect == OpenAI || tellsCode(payload, v.from)
+			from = v.from
+		}
+		first = false
+	})
+	if !ok {
+		return dst, false
+	}
+	return appendOneLine(append(dst, `{"error": `...), respaced(payload[from:])), true
+}
+
+// respaced returns JSON without the white space between its tokens, but for one
+// space behind each colon.
+func respaced(text []byte) []byte {
+	out, inString := make([]byte, 0, len(text)), false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case inString && c == '\\' && i+1 < len(text):
+			out = append(out, c)
+			i++
+			c = text[i]
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ' ' || c == '\t' || c == '\r' || c == '\n'):
+			continue
+		case !inString && c == ':':
+			out = append(out, c)
+			c = ' '
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// tellsCode tells whether the error object at i has the code of an HTTP error.
+func tellsCode(payload []byte, i int) (ok bool) {
+	walkMembers(payload, i, func(name []byte, v span) {
+		if string(name) == "code" && payload[v.from] != '"' {
+			n, isNumber := atoi(v.of(payload))
+			ok = isNumber && n >= 400 && n < 600
+		}
+	})
+	return ok
+}

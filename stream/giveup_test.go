@@ -134,3 +134,30 @@ func TestSpentCountsWhatWasDelivered(t *testing.T) {
 		t.Error("not reset")
 	}
 }
+
+// An error of the API goes on with all that it says, where clients know it for one.
+func TestToldFailureSaysAllThatItSaid(t *testing.T) {
+	f := func(d Dialect, payload, want string) {
+		t.Helper()
+		var s Splice
+		s.form.Dialect = d
+		out, ok := s.AppendToldFailure([]byte("x"), []byte(payload))
+		if string(out) != "x"+want || ok != (want != "") {
+			t.Errorf("%s: %q, %t, want %q", payload, out, ok, want)
+		}
+	}
+	f(Native, `{"error":{"code":400,"details":[{"a":1.0}]}}`, `{"error": {"code": 400,"details": [{"a": 1.0}]}}`)
+	f(Native, "\r\n{\n \"error\": {\n\t\"message\": \"a: \\n\\\" b\",\n \"code\": 599\n }\n}\n", `{"error": {"message": "a: \n\" b","code": 599}}`)
+	f(Native, "{\"error\":{\"code\":400,\"message\":\"a\u2028b\\\\\"}}", `{"error": {"code": 400,"message": "a\u2028b\\"}}`)
+	f(Wrapped, `{"error":{"code":404},"traceId":"t"}`, `{"error": {"code": 404},"traceId": "t"}`)
+	// Some client or other passes over these.
+	for _, payload := range []string{
+		`{"a":1,"error":{"code":400}}`, `{"error":{"code":"400"}}`, `{"error":{"status":"INVALID_ARGUMENT"}}`, `{"error":{"code":200}}`,
+		`{"error":{"code":600}}`, `{"error":{"code":4e2}}`, `{"error":"x"}`, `{"error":null}`, `[{"error":{"code":400}}]`, `{}`, "",
+	} {
+		f(Native, payload, "")
+	}
+	f(OpenAI, `{"error":{"message":"a","code":"x"}}`, `{"error": {"message": "a","code": "x"}}`)
+	f(OpenAI, `{"error":"x"}`, "")
+	f(OpenAI, `[{"error":{}}]`, "")
+}
