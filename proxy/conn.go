@@ -44,6 +44,7 @@ type clientConn struct {
 	readAt   time.Time               // the one that is set: readBy, or an earlier one
 	active   atomic.Bool             // a request has begun, were it with one byte, and is not over
 	stopped  atomic.Bool             // somebody else has ended the reads, see stopReads
+	unread   atomic.Bool             // Close is to linger, see leaveUnread
 	polled   polled                  // Conn, nil when it cannot be polled
 	below    net.Conn                // Conn, or what is below TLS
 	orphan   func()                  // called by Close: what else ends with the connection, or nil
@@ -218,6 +219,9 @@ func (c *clientConn) Close() error {
 	if b := c.begun.Swap(nil); b != nil {
 		c.Conn.Write(b.B)
 		putBuffer(b)
+	}
+	if c.unread.Swap(false) {
+		c.linger(lingerMost)
 	}
 	if end := c.orphan; end != nil {
 		c.orphan = nil

@@ -45,6 +45,14 @@ func newRawIO(c net.Conn) net.Conn {
 	return r
 }
 
+// unwrapped returns what newRawIO has wrapped.
+func unwrapped(c net.Conn) net.Conn {
+	if r, ok := c.(*rawIO); ok {
+		return r.Conn
+	}
+	return c
+}
+
 // SyscallConn gives access to the descriptor.
 func (r *rawIO) SyscallConn() (syscall.RawConn, error) { return r.raw, nil }
 

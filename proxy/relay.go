@@ -63,7 +63,7 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 	if no != nil {
 		e.refuse(ctx, no)
 		if more {
-			ctx.SetConnectionClose()
+			e.client.leaveUnread(ctx)
 		}
 		return
 	}
@@ -90,9 +90,12 @@ func (s *Server) relayRead(ctx *fasthttp.RequestCtx, e *exchange, buf *buffer, b
 	r.recycle()
 	if no != nil {
 		e.refuse(ctx, no)
-		return
+	} else {
+		e.relayFailed(ctx, err)
 	}
-	e.relayFailed(ctx, err)
+	if more {
+		e.client.leaveUnread(ctx)
+	}
 }
 
 // open sends the request and waits for the head of the response. left is what
@@ -226,6 +229,11 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 		e.answered()
 	}
 	e.s.copyResponseHead(resp, &r.a.head)
+	if r.upload != nil && r.a.head.StatusCode() >= 400 && !r.upload.sent() {
+		// Nobody wants the rest of the body.
+		r.upload.last = true
+		resp.SetConnectionClose()
+	}
 	r.setRetryAfter(&resp.Header)
 	if e.isUpload() {
 		e.ownUploadURLs(ctx.Host(), &resp.Header)

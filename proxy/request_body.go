@@ -133,6 +133,7 @@ type upload struct {
 	left  int64 // bytes to come, -1: chunked
 	done  chan struct{}
 	whole bool // everything was sent; valid after done
+	last  bool // the client's connection is closed behind the answer
 }
 
 // startUpload sends the rest of body, left bytes or, when left is negative,
@@ -204,6 +205,16 @@ func (u *upload) fail(err error) {
 	u.e.fail(u.e.clientReadError(err))
 }
 
+// sent tells whether all of the body was sent.
+func (u *upload) sent() bool {
+	select {
+	case <-u.done:
+		return u.whole
+	default:
+		return false
+	}
+}
+
 // join ends the upload and waits for it. The answer is over; whatever is left
 // of the body is of no use to anybody.
 func (u *upload) join() {
@@ -218,6 +229,7 @@ func (u *upload) join() {
 	u.e.client.uploads = false
 	if !u.whole {
 		u.a.body.dirty = true
+		u.e.client.unread.Store(u.last)
 	}
 }
 

@@ -207,6 +207,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	if r != nil {
 		e.refuse(ctx, r)
 		ctx.SetConnectionClose()
+		e.client.leaveUnread(ctx)
 		return
 	}
 	if s.cors.on() && string(e.method) == "OPTIONS" && len(e.head.origin) > 0 && len(e.head.wantMethod) > 0 {
@@ -253,6 +254,9 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case s.shook(ctx.Conn()):
 		r = refuse(400, "the TLS handshake failed")
 	case errors.As(err, &small):
+		if c, _ := ctx.Conn().(*clientConn); c != nil {
+			c.unread.Store(true)
+		}
 		r = refuse(431, fmt.Sprintf("the request head is larger than %d bytes", s.cfg.MaxHeaderBytes))
 	case isTimeout(err):
 		r = refuse(408, "the request did not arrive in time")

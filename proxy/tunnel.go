@@ -36,11 +36,6 @@ type tunnel struct {
 // What the other still has to say is on its way already.
 const afterHalf = 30 * time.Second
 
-// lingerFor is how long a client gets to close its end once the proxy has
-// closed its own. Closing over bytes that were not read would reset the
-// connection, and take away what the client has not read yet.
-const lingerFor = time.Second
-
 // webSocket is the one protocol that is tunnelled.
 const webSocket = "websocket"
 
@@ -278,24 +273,10 @@ func (t *tunnel) finish() {
 	}
 	t.r.release()
 	if outcomeOf(cause) != routing.ClientGone && !t.up.ended {
-		linger(e.client.Conn)
+		e.client.linger(lingerFor)
 	}
 	e.client.orphan = nil
 	e.client.Close()
 	t.r.recycle()
 	e.finish()
-}
-
-// linger says that nothing more will be sent and waits a moment for the peer
-// to do the same.
-func linger(c net.Conn) {
-	closeWrite(c)
-	buf := copyBuffers.Get().(*copyBuffer)
-	defer copyBuffers.Put(buf)
-	c.SetReadDeadline(time.Now().Add(lingerFor))
-	for {
-		if _, err := c.Read(buf[:]); err != nil {
-			return
-		}
-	}
 }
