@@ -81,6 +81,9 @@ func TestClientTokens(t *testing.T) {
 	try(403, streamPath, f.body, "x-goog-api-key", "bob")
 	try(403, streamPath, f.body, "x-goog-api-key", "carl")
 	try(200, strings.Replace(streamPath, "2.5", "2.0", 1), f.body, "x-goog-api-key", "carl")
+	if a := try(403, "/v1beta/models", "", "x-goog-api-key", "carl"); !strings.Contains(a.body, "names no model") {
+		t.Errorf("what names no model: %s", a.body)
+	}
 	// A token is no key of the API, and does not reach it.
 	try(403, streamPath, f.body, "x-goog-api-key", "bare:anna")
 	try(403, streamPath, f.body, "x-goog-api-key", "bare:KEY", "Authorization", "Bearer anna")

@@ -148,7 +148,7 @@ func TestMetricsPage(t *testing.T) {
 	}
 	fmt.Fprintf(&want, "\n| label | values |\n|---|---|\n"+
 		"| `group` | a group of the settings; empty for requests that were refused before they had one. A group that is taken out of them has its series until they are loaded once more |\n"+
-		"| `kind` of a request | %s |\n"+
+		"| `kind` of a request | %s; `refused` with `2xx` is the answer to a CORS preflight |\n"+
 		"| `kind` of a seam | %s |\n"+
 		"| `code` | class of the status: %s |\n"+
 		"| `cause` | how an attempt ended: %s |\n"+

@@ -61,6 +61,9 @@ func (e *exchange) authorize(now time.Time) *refusal {
 		return refuse(403, fmt.Sprintf("the client may not use group %q", g.Name))
 	case !e.mayAsk(c):
 		e.s.metrics.refused.WithLabelValues("model").Inc()
+		if len(e.askedModel()) == 0 {
+			return refuse(403, "the request names no model, and the client may ask certain models only")
+		}
 		return refuse(403, "the client may not ask this model")
 	}
 	for wait := c.Start(now); wait > 0; wait = c.Start(now) {

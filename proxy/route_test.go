@@ -129,6 +129,8 @@ func TestKeyPlaces(t *testing.T) {
 	f("K", "", "", "", `{"apiKey":"group-a:K"}`, `{}`)
 	f("K", "", "", "", `{"contents":[],"apiKey":"group-a:K","x":1}`, `{"contents":[],"x":1}`)
 	f(`K"q`, "", "", "", `{"apiKey":"group-a:K\u0022q"}`, `{}`)
+	// Behind a byte order mark, as some editors write a file that curl sends.
+	f("K", "", "", "", "\ufeff"+`{"apiKey":"group-a:K","contents":[]}`, "\ufeff"+`{"contents":[]}`)
 	// Only the first of them is the key; the others go no further.
 	f("H", "", "?key=group-a:Q", key+"H\r\n", `{"apiKey":"B"}`, `{}`)
 	f("Q", "", "?key=Q", "", `{"apiKey":"B"}`, `{}`)

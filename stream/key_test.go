@@ -31,6 +31,7 @@ func TestKeyIsTakenOutOfTheBody(t *testing.T) {
 	f(`{"apiKey":null,"a":1}`, `{"a":1}`)
 	f(`{"a":1,"apiKey":{"apiKey":[1]}}`, `{"a":1}`)
 	f(`{"a":1,"\u0061piKey":"K"}`, `{"a":1}`)
+	f("\ufeff {\"apiKey\":\"K\",\"a\":1}", "\ufeff {\"a\":1}")
 	// Nothing to take out.
 	for _, body := range []string{
 		``, `{}`, `{ }`, `[]`, `null`, `{"a":1}`, `{"apikey":"K"}`, `{"a":{"apiKey":"K"},"b":["apiKey"],"c":"\"apiKey\":\"K\""}`, `[{"apiKey":"K"}]`,

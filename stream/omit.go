@@ -12,7 +12,8 @@ func AppendWithoutKey(dst, body []byte) []byte {
 func appendWithout(dst, body []byte, goes func(name []byte) bool) []byte {
 	at := 0    // what is before it has been appended or dropped
 	last := -1 // end of the member before, once a member was kept
-	i, some := objectStart(body, skipSpace(body, 0))
+	begin, _ := valueStart(body)
+	i, some := objectStart(body, begin)
 	for some && i != bad {
 		from := i
 		name, v := member(body, i)

@@ -47,7 +47,8 @@ type Request struct {
 // not one JSON object; the API then has the better error message.
 func ParseRequest(d Dialect, body []byte) (r Request, ok bool) {
 	r.dialect, r.body = d, body
-	r.inner = skipSpace(body, 0)
+	var marked bool
+	r.inner, marked = valueStart(body)
 	end := walkMembers(body, r.inner, func(name []byte, v span) {
 		switch {
 		case string(name) == "apiKey":
@@ -63,7 +64,18 @@ func ParseRequest(d Dialect, body []byte) (r Request, ok bool) {
 			r.member(string(name), v)
 		}
 	})
-	return r, end != bad && skipSpace(body, end) == len(body)
+	return r, end != bad && skipSpace(body, end) == len(body) && !marked
+}
+
+// valueStart returns where the JSON text in body begins, and whether a byte order
+// mark stands in front of it, as some editors write it: the API takes none, but a
+// key behind one is a key.
+func valueStart(body []byte) (i int, marked bool) {
+	const mark = "\xef\xbb\xbf"
+	if marked = bytes.HasPrefix(body, []byte(mark)); marked {
+		i = len(mark)
+	}
+	return skipSpace(body, i), marked
 }
 
 // wrapper takes a member of the object around a request.
