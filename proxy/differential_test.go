@@ -115,7 +115,15 @@ func endToEnd(h http.Header) http.Header {
 	}
 	last := func(v []string) string { return v[len(v)-1] }
 	once("X-Goog-Api-Key", first)
-	once("Accept-Encoding", last)
+	once("Accept-Encoding", func(v []string) (list string) {
+		for _, s := range v {
+			if list != "" {
+				s = list + ", " + s
+			}
+			list = s
+		}
+		return list
+	})
 	once("X-Server-Timeout", last)
 	if v := h["Authorization"]; len(v) > 0 {
 		// The scheme may come in any case, and the token behind any spaces.

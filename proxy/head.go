@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 )
@@ -151,6 +152,10 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 		}
 		h.keep(name, value)
 	case "accept-encoding":
+		if len(h.acceptEncoding) > 0 {
+			// Several are one list (RFC 9110 5.3).
+			value = slices.Concat(h.acceptEncoding, []byte(", "), value)
+		}
 		h.acceptEncoding = value
 	case "x-server-timeout":
 		h.serverTimeout = value

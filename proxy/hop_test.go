@@ -106,6 +106,7 @@ func TestHopByHopRequest(t *testing.T) {
 	f("Authorization: Bearer default:K\r\nConnection: authorization\r\n", json, "Authorization: Bearer K")
 	f("Authorization: Basic eA==\r\n", json, "Authorization: Basic eA==")
 	f("Accept-Encoding: gzip, br\r\n", json, "Accept-Encoding: gzip, br")
+	f("Accept-Encoding: gzip\r\nX-A: 1\r\naccept-encoding: br;q=0\r\n", json, "X-A: 1", "Accept-Encoding: gzip, br;q=0")
 	f("Accept-Encoding: gzip\r\nConnection: accept-encoding\r\n", json)
 	f("X-Server-Timeout: 30\r\nx-goog-api-client: gl-go\r\nUser-Agent: u\r\n", json, "X-Server-Timeout: 30", "x-goog-api-client: gl-go", "User-Agent: u")
 	f("X-Proxy-Group: default\r\nX-PROXY-GROUP: x\r\n", json)
