@@ -56,10 +56,15 @@ func upstreamFailure(group string, err error) *refusal {
 		what = "could not be connected"
 	case errors.Is(err, errIncomplete):
 		what = "did not complete the answer"
-	case errors.Is(err, errBadResponse), errors.Is(err, errChunking):
+	case unreadable(err):
 		what = "sent a response that cannot be read"
 	}
 	return refuse(status, fmt.Sprintf("the upstream of group %q %s", group, what))
+}
+
+// unreadable tells that a response came and was none that the proxy can read.
+func unreadable(err error) bool {
+	return errors.Is(err, errBadResponse) || errors.Is(err, errChunking) || errors.Is(err, errLargeEvent)
 }
 
 // failedHere is the answer to a request that ended in a panic.
@@ -74,6 +79,7 @@ func isTimeout(err error) bool {
 var (
 	errDial        = errors.New("cannot connect")
 	errBadResponse = errors.New("unreadable response head")
+	errLargeEvent  = errors.New("an event is larger than the proxy can hold")
 	errNoResponse  = errors.New("connection closed before a response")
 	errStall       = errors.New("upstream silent for too long")
 	errDeadline    = errors.New("deadline of the request is over")

@@ -100,7 +100,7 @@ func (h *healer) refuse(ctx *fasthttp.RequestCtx) {
 		e.refuse(ctx, h.parked)
 	case h.outcome == routing.Drain || !h.last.set:
 		err := h.cause
-		if h.outcome == routing.Cut {
+		if h.outcome == routing.Cut && !unreadable(err) {
 			err = errNoResponse
 		}
 		if h.one != nil && (err == nil || h.outcome == routing.Cut) {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"io"
 
 	"gemini-resilient-proxy/routing"
@@ -40,7 +39,7 @@ func (h *healer) read() {
 func (h *healer) readMore() {
 	h.watchHeld()
 	if h.tooLarge() || !h.in.room() {
-		h.broke(routing.Cut, errors.New("an event is larger than the proxy can hold"))
+		h.broke(routing.Cut, errLargeEvent)
 		return
 	}
 	n, err := h.fill()

@@ -115,6 +115,9 @@ func TestNoAnswerIsRetried(t *testing.T) {
 	f(502, "sent a response that cannot be read", upstream.Wire("SSH-2.0-OpenSSH_9.6\r\n"))
 	f(502, "sent a response that cannot be read", upstream.Head(200, upstream.Chunked, "X-Big", strings.Repeat("x", 40<<10)))
 	f(502, "sent a response that cannot be read", upstream.Wire("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+	stream := upstream.Head(200, upstream.Chunked, "Content-Type", "text/event-stream")
+	f(502, "sent a response that cannot be read", stream, upstream.Wire("zz\r\n"))
+	f(502, "sent a response that cannot be read", stream, upstream.Wire("5;"+strings.Repeat("x", 64<<10)+"\r\ndata:\r\n"))
 	f(502, "closed the connection without an answer", upstream.LimitBody(0, upstream.FIN), upstream.Text(""))
 	f(502, "closed the connection without an answer", upstream.LimitBody(0, upstream.Clean), upstream.Text(""))
 }
