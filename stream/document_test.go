@@ -120,6 +120,22 @@ func TestDocumentOfRecordsGoesOn(t *testing.T) {
 	}
 }
 
+// So do records in other letters.
+func TestDocumentOfRecordsInOtherLettersGoesOn(t *testing.T) {
+	const records = `[{"name": "Pi","title": "The old Tau of the river","slug": "the_old_tau_of_the_river"}` + "\n" +
+		`,{"name": "pi","title": "The old tau of the river","slug": "The_old_Tau_of_the_river"}` + "\n" +
+		`,{"name": "Pi","title": "The Old Tau of the River","slug": "the_old_tau_of_the_river"}` + "\n" +
+		`,{"name": "rho","title": "The new Xi of the river","slug": "the_new_xi_of_the_river"}]`
+	f := seamTest(t, document)
+	for cut := 45; cut < len(records)-1; cut++ {
+		var d documentEnd
+		if d.take([]byte(records[:cut])); d.inString {
+			continue
+		}
+		f(SeamDirect, records[:cut], records[cut:], records[cut:])
+	}
+}
+
 func TestBeginsDocument(t *testing.T) {
 	f := func(text string, want bool) {
 		t.Helper()

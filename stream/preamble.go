@@ -107,7 +107,13 @@ func (m *matcher) isPreamble(text []byte) bool {
 	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay {
 		return true
 	}
-	text, words = words, bytes.TrimRightFunc(words, isBlank)
+	return breaksOff(words)
+}
+
+// breaksOff tells whether text ends in the end of a line or the opening of a
+// quote, or is nothing but white space.
+func breaksOff(text []byte) bool {
+	words := bytes.TrimRightFunc(text, isBlank)
 	if len(words) == 0 || bytes.IndexByte(text[len(words):], '\n') >= 0 {
 		return true
 	}
@@ -130,6 +136,9 @@ func (m *matcher) strange(text []byte) []byte {
 // has of its own, and around its repeat when a model takes them for a part of it.
 const openMark, closeMark = "<<<", ">>>"
 
+// boldMark begins and ends bold words in Markdown.
+const boldMark = "**"
+
 // quotes are the ends of quotes by their beginnings.
 var quotes = map[rune]string{
 	'"': `"`, '\'': "'", '`': "`", '“': "”", '‘': "’", '„': "“", '«': "»", '「': "」", '『': "』",
@@ -138,6 +147,10 @@ var quotes = map[rune]string{
 // inQuote tells whether the delivered text breaks off inside a quote of its
 // own: what ends it is no end of the model's.
 func (m *matcher) inQuote(end string) bool {
+	if end == boldMark {
+		paragraph := m.delivered[bytes.LastIndex(m.delivered, []byte("\n\n"))+1:]
+		return bytes.Count(paragraph, []byte(end))%2 == 1
+	}
 	return bytes.Count(m.anchor, []byte(end))%2 == 1
 }
 
@@ -149,6 +162,9 @@ func (m *matcher) quoteBefore(text []byte) string {
 		return closeMark
 	}
 	r, n := utf8.DecodeLastRune(words)
+	if bytes.HasSuffix(words, []byte(boldMark)) {
+		return boldMark
+	}
 	if p, _ := utf8.DecodeLastRune(words[:len(words)-n]); p == r {
 		// A fence, or a quote that is empty.
 		return ""

@@ -100,24 +100,67 @@ func (m *matcher) findRetold(text []byte, over bool) (at span, ok, wait bool) {
 	default:
 		return span{}, false, false
 	}
-	if i == 0 && len(want) == len(have) && !over && !m.full {
-		// What follows may be a part of the anchor yet.
+	if i+len(want) == len(have) && !over && !m.full {
+		// What follows may be a part of the anchor yet, or of its line.
 		return span{}, false, true
 	}
 	from, to := m.again.from[i], m.again.to[i+len(want)-1]
-	return span{from, to + m.endAfter(text[to:])}, m.isRetold(text[:from]), false
+	from -= m.marksBefore(text[:from])
+	if m.document && len(bytes.TrimFunc(text[:from], isBlank)) > 0 && m.goesOnWith(text[:from]) {
+		return span{}, false, false
+	}
+	end := to + m.endAfter(text[to:])
+	return span{from, end}, m.isRetold(text[:from], text[end:]), false
 }
 
-// isRetold tells whether the retold anchor, which stands behind said, is a repeat:
-// it stands once in the answer, and at the beginning of the text or behind
-// something that a model says first.
-func (m *matcher) isRetold(said []byte) bool {
+// isRetold tells whether the retold anchor, which stands between said and rest, is
+// a repeat: it stands once in the answer, and at the beginning of the text, where
+// it is announced, or on a line or in a quote behind a remark. What begins with
+// white space is no remark, but goes on with the answer.
+func (m *matcher) isRetold(said, rest []byte) bool {
 	all := appendRetold(make([]byte, 0, len(m.delivered)), m.delivered)
 	if bytes.Index(all, m.wantRetold) != len(all)-len(m.wantRetold) {
 		return false
 	}
-	said = bytes.TrimRightFunc(said, isMarkup)
-	return len(bytes.TrimSpace(said)) == 0 || isMark(said) || m.isPreamble(said)
+	said = bytes.TrimRightFunc(said, isLook)
+	bare := len(bytes.TrimSpace(said)) == 0
+	switch first, _ := utf8.DecodeRune(said); {
+	case m.isTitle(said, bare) && !endsLine(rest):
+		return false
+	case bare || isMark(said) || m.isAnnounced(said):
+		return true
+	default:
+		return !isBlank(first) && m.isRemark(said) && breaksOff(said)
+	}
+}
+
+// isTitle tells whether the anchor may be a title, which the text below it takes up
+// in a sentence: the answer has a line break behind it, or the text in front of it,
+// or it is all of the answer and begins with a mark. bare tells that said has no words.
+func (m *matcher) isTitle(said []byte, bare bool) bool {
+	first, _ := utf8.DecodeRune(m.anchor)
+	return bytes.IndexByte(m.blank, '\n') >= 0 || bare && bytes.IndexByte(said, '\n') >= 0 ||
+		len(m.anchor) == len(m.delivered) && isMarkup(first)
+}
+
+// endsLine tells whether nothing but white space and marks stand in text before the
+// end of the line.
+func endsLine(text []byte) bool {
+	text = bytes.TrimLeftFunc(text, isLook)
+	return len(text) == 0 || text[0] == '\n'
+}
+
+// isLook tells whether r is white space within a line, or a mark.
+func isLook(r rune) bool { return r != '\n' && (isBlank(r) || isMarkup(r)) }
+
+// marksBefore returns the length of the marks that said, which stands before the
+// retold anchor, ends in, where the anchor begins with them.
+func (m *matcher) marksBefore(said []byte) int {
+	marks := m.anchor[:len(m.anchor)-len(bytes.TrimLeftFunc(m.anchor, isMarkup))]
+	if !bytes.HasSuffix(said, marks) {
+		return 0
+	}
+	return len(marks)
 }
 
 // endAfter returns how much of text, which follows the retold anchor, repeats

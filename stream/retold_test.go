@@ -77,6 +77,35 @@ func TestSeamRepeatsTheAnchorInOtherLetters(t *testing.T) {
 	f(SeamDirect, "A cafe au lait", "A CAFE AU LAIT", "A CAFE AU LAIT")
 }
 
+// A title is taken up by the sentence below it, in small letters and without the
+// marks of a title: that is no repeat.
+func TestTitleIsTakenUpByTheText(t *testing.T) {
+	f := seamTest(t, anchored)
+	const (
+		title = "Photosynthesis in Green Plants"
+		line  = "Photosynthesis in green plants is how light becomes sugar."
+		begun = "Some words that stand in front of a line.\n\n"
+	)
+	for _, c := range [][2]string{
+		{"# " + title, "\n\n" + line}, {"# " + title + "\n\n", line}, {"# " + title + "\n", "\n" + line},
+		{"# " + title + "\n\n", "**Photosynthesis in green plants** is how light becomes sugar."},
+		{"**" + title + "**", "\n\n" + line}, {"**" + title + "**\n\n", line}, {title + "\n\n", line}, {title, "\n\n" + line},
+		{"# " + title + "\n\n", "The photosynthesis in green plants is how light becomes sugar."},
+		{begun + "## The Photosynthesis in All of the Green Plants\n\n", "The photosynthesis in all of the green plants is it."},
+		{"There was " + title + " and all of that", " in it.\n\nthere was photosynthesis in green plants and all of that, too."},
+	} {
+		f(SeamDirect, c[0], c[1], c[1])
+	}
+	// A title is repeated as one, and a sentence as one.
+	for _, again := range []string{"# photosynthesis in green plants\n\n", "PHOTOSYNTHESIS IN GREEN PLANTS\n\n", "**Photosynthesis in green plants**\n\n"} {
+		f(SeamLoose, "# "+title+"\n\n", line, again+line)
+		f(SeamLoose, "# "+title+"\n\n", line, "Sure:\n\n"+again+line)
+	}
+	f(SeamLoose, title, " are it.", "**PHOTOSYNTHESIS IN GREEN PLANTS** are it.")
+	f(SeamLoose, title, " are it.", "PHOTOSYNTHESIS IN GREEN PLANTS are it.")
+	f(SeamLoose, title, " are it.", "Sure, continuing:\n\nPHOTOSYNTHESIS IN GREEN PLANTS are it.")
+}
+
 // Of words that break off it is not known whether they are the answer's.
 func TestRetoldAnchorThatBreaksOff(t *testing.T) {
 	for n := 1; n < 40; n++ {
