@@ -136,6 +136,13 @@ func TestDocumentOfRecordsInOtherLettersGoesOn(t *testing.T) {
 	}
 }
 
+// What does not go on with a document is no part of it, whatever it looks like.
+func TestDocumentWithAnotherRecordInFrontOfTheRepeat(t *testing.T) {
+	f := seamTest(t, document)
+	const anchor = `"unique": "0123456789 abcdefghij klmnopq rstu vwxyz",`
+	f(SeamExact, `[{`+anchor, ` "b": 2}]`, `{ "k": 1, `+anchor+` "b": 2}]`)
+}
+
 func TestBeginsDocument(t *testing.T) {
 	f := func(text string, want bool) {
 		t.Helper()

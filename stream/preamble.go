@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -65,7 +66,34 @@ func (m *matcher) where(text []byte, i, n int) span {
 // few words that do not go on with the sentence, or no word at all.
 func (m *matcher) isRemark(text []byte) bool {
 	_, long := firstRunes(text, remarkAtMost+1)
-	return !long && !m.goesOn(text)
+	return !long && !m.goesOn(text) && m.mayRemark(text)
+}
+
+// mayRemark tells whether a remark may begin with text. In a document it is what
+// does not go on with that, see goesOnWith.
+func (m *matcher) mayRemark(text []byte) bool { return m.document || beginsRemark(text) }
+
+// beginsRemark tells whether a remark may begin with text, which may be nothing but
+// white space: with a word that is written as one in a sentence is.
+func beginsRemark(text []byte) bool {
+	all := text
+	text = bytes.TrimLeft(bytes.TrimLeftFunc(text, isBlank), "*_#>-<[(\"'`. \n")
+	rest := bytes.TrimLeftFunc(text, unicode.IsLetter)
+	word := text[:len(text)-len(rest)]
+	begin, _ := utf8.DecodeRune(all)
+	first, n := utf8.DecodeRune(word)
+	next, _ := utf8.DecodeRune(rest)
+	switch {
+	case len(text) == 0:
+		return true
+	case isBlank(begin):
+		return false
+	case len(word) == 0:
+		return next >= utf8.RuneSelf && !unicode.IsMark(next) && !unicode.IsDigit(next)
+	case unicode.IsLower(first) || bytes.IndexFunc(word[n:], unicode.IsUpper) >= 0 && string(word) != "OK":
+		return false
+	}
+	return len(rest) == 0 || next >= utf8.RuneSelf || bytes.ContainsRune([]byte(" \n,.!?:;-'*_)]\""), next)
 }
 
 // isMark tells whether text is nothing but what opens a quote, or stands for
@@ -101,7 +129,7 @@ func (m *matcher) isPreamble(text []byte) bool {
 	if _, long := firstRunes(words, preambleAtMost+1); long {
 		return false
 	}
-	if m.goesOn(text) {
+	if m.goesOn(text) || !m.mayRemark(words) {
 		return m.isAnnounced(text)
 	}
 	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay {
@@ -197,6 +225,8 @@ func (m *matcher) announces(words []byte) bool {
 		return false
 	}
 	line := words[bytes.LastIndexByte(words, '\n')+1:]
-	return bytes.HasSuffix(line, []byte(":")) || bytes.HasSuffix(line, []byte("：")) ||
-		bytes.HasPrefix(line, []byte("```")) || string(line) == "---"
+	if bytes.HasPrefix(line, []byte("```")) || string(line) == "---" {
+		return true
+	}
+	return beginsRemark(line) && (bytes.HasSuffix(line, []byte(":")) || bytes.HasSuffix(line, []byte("：")))
 }

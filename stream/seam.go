@@ -233,7 +233,7 @@ func (m *matcher) afterAnchor(text []byte, at span, final bool) (kind SeamKind, 
 	}
 	drop += n
 	quote := m.quoteBefore(text[:at.from])
-	if quote == "" || m.inQuote(quote) {
+	if quote == "" || m.inQuote(quote) || quote == boldMark && n > 0 {
 		return kind, drop, true
 	}
 	switch rest := text[drop:]; {

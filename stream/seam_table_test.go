@@ -94,6 +94,7 @@ func TestSeamAfterAPreamble(t *testing.T) {
 	f(SeamExact, prose[:150], rest, "**"+anchor+"**"+rest)
 	f(SeamExact, prose[:150], rest, "Here it is: **", anchor, "**"+rest)
 	f(SeamExact, "**"+prose[:150], "**"+rest, "**"+anchor+"**"+rest)
+	f(SeamExact, prose[:150]+" ", "**bold** words", "**"+anchor+" **bold** words")
 	f(SeamExact, prose[:150], rest, `"`+anchor, rest)
 	// So do the marks around it in the prompt, and white space that was delivered.
 	for _, cut := range []int{150, strings.Index(prose, "had"), strings.Index(prose, "ferry") - 1, 20, 11} {
