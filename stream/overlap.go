@@ -20,6 +20,48 @@ func (m *matcher) overlap(text []byte) int {
 	return n
 }
 
+// overlapBehind is overlap behind what a model said first: sentences, the last of
+// which announces the answer, unless the first cannot be a part of it. The words
+// that are repeated must stand there once.
+func (m *matcher) overlapBehind(text []byte) int {
+	stranger := m.cannotGoOn(text)
+	said, _ := firstRunes(text, preambleAtMost)
+	for i := 0; ; {
+		n := sentence(text[i:])
+		if n == 0 || i+n > len(said) || !beginsRemark(text[i:i+n]) {
+			return 0
+		}
+		if i += n; !stranger && !m.isAnnounced(text[:i]) {
+			continue
+		}
+		// The white space in front may be a part of what is repeated.
+		for _, from := range []int{i - 1, i} {
+			n := m.overlap(text[from:])
+			if n > 0 && bytes.Index(m.delivered, text[from:from+n]) == len(m.delivered)-n && !(m.document && m.goesOnWith(text[:from])) {
+				return from + n
+			}
+		}
+	}
+}
+
+// sentence returns the length of the sentence that text begins with, and of the
+// white space behind it; 0 when there is none.
+func sentence(text []byte) int {
+	for i, c := range text {
+		if c != ' ' && c != '\n' {
+			continue
+		}
+		last, _ := utf8.DecodeLastRune(text[:i])
+		if bytes.ContainsRune([]byte(".!?:…。！：-"), last) {
+			return len(text) - len(bytes.TrimLeft(text[i:], " \n"))
+		}
+		if c == '\n' {
+			return 0
+		}
+	}
+	return 0
+}
+
 // isRow tells whether the last n bytes delivered are whole lines that stand
 // elsewhere too: the next line may well be the same.
 func (m *matcher) isRow(n int) bool {

@@ -135,7 +135,15 @@ func (m *matcher) isPreamble(text []byte) bool {
 	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay {
 		return true
 	}
-	return breaksOff(words)
+	return breaksOff(words) || m.cannotGoOn(text)
+}
+
+// cannotGoOn tells whether text cannot be the next words: a capital letter does not
+// follow a small one, or a comma, without a space.
+func (m *matcher) cannotGoOn(text []byte) bool {
+	last, _ := utf8.DecodeLastRune(m.delivered)
+	first, _ := utf8.DecodeRune(text)
+	return (unicode.IsLower(last) || last == ',') && unicode.IsUpper(first)
 }
 
 // breaksOff tells whether text ends in the end of a line or the opening of a

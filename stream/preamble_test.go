@@ -49,3 +49,41 @@ func TestBeginsRemark(t *testing.T) {
 		f(text, false)
 	}
 }
+
+// Fewer words than were asked for are a repeat behind what announces them, and
+// behind what cannot be the next words.
+func TestSeamOverlapsBehindARemark(t *testing.T) {
+	f := seamTest(t, anchored)
+	for _, n := range []int{16, 20, 30, 39} {
+		for _, said := range []string{"Sure, here is the continuation:\n\n", "Certainly! ", "Sure! I'll go on from there:\n\n", "OK, continuing.\n\n", "Of course. Here it is… "} {
+			f(SeamOverlap, prose[:154], prose[154:], said+prose[154-n:])
+		}
+	}
+	f(SeamOverlap, prose[:150]+" ", "two bicycles.", "Sure, here is the continuation:\n\n"+prose[120:150]+" two bicycles.")
+	f(SeamExact, prose[:154], prose[154:], "Certainly! "+prose[60:])
+	// Where it could be the next words, it is; and so are words that stand there twice.
+	for _, c := range [][2]string{
+		{"We were tired, and when the summer came we went to ", "Paris. when the summer came we went to Rome."},
+		{"He said: a line of some words in it, then a line of some words in it", "Again: a line of some words in it, and that is it."},
+		{"The first word is get", "Name. The first word is not."},
+		{"Yes, I am sure about that, he said in the end", "! Or not: Yes, I am sure about that, he said in the end."},
+	} {
+		f(SeamDirect, c[0], c[1], c[1])
+	}
+}
+
+// A repeat in other letters, or of fewer words, comes before the same words in what
+// follows it.
+func TestSeamIsTheFirstRepeat(t *testing.T) {
+	f := seamTest(t, anchored)
+	const (
+		cut  = "* The \"Fastest\" compression ratio is roughly equivalent to zst"
+		rest = "d level 1.\n* The \"Default\" compression ratio is roughly equivalent to zstd level 3."
+	)
+	for _, again := range []string{"COMPRESSION RATIO IS ROUGHLY EQUIVALENT TO ZST", "Compression **ratio** is roughly equivalent to zst"} {
+		f(SeamLoose, cut, rest, again+rest)
+		f(SeamLoose, cut, rest, "Sure, here is the continuation:\n\n"+again+rest)
+	}
+	f(SeamOverlap, cut, rest, "Sure, here is the continuation:\n\nroughly equivalent to zst"+rest)
+	f(SeamOverlap, cut, rest, "Certainly! roughly equivalent to zst"+rest)
+}

@@ -79,10 +79,15 @@ func isMarkup(r rune) bool {
 
 // findRetold looks for the anchor in text, in other letters than it was asked for. ok is
 // false where there is none, or more text is needed; wait tells which. over says
-// that no more will come.
+// that no more will come. Where the anchor stands to the letter, it is looked for
+// in front of that only.
 func (m *matcher) findRetold(text []byte, over bool) (at span, ok, wait bool) {
-	if utf8.RuneCount(m.anchor) < sureAnchor || bytes.Contains(m.text.text, m.wantAnchor) {
+	if utf8.RuneCount(m.anchor) < sureAnchor {
 		return span{}, false, false
+	}
+	exact := bytes.Index(m.text.text, m.wantAnchor)
+	if exact >= 0 {
+		text, over = text[:m.where(text, exact, len(m.wantAnchor)).from], true
 	}
 	m.again.of(text)
 	m.wantRetold = appendRetold(m.wantRetold[:0], m.anchor)
@@ -93,7 +98,7 @@ func (m *matcher) findRetold(text []byte, over bool) (at span, ok, wait bool) {
 	i := bytes.Index(have, want)
 	switch {
 	case i >= 0:
-	case m.full || len(have) == 0 || !bytes.HasPrefix(want, have):
+	case m.full || exact >= 0 || len(have) == 0 || !bytes.HasPrefix(want, have):
 		return span{}, false, false
 	case !over || m.early || utf8.RuneCount(have) >= overlapLeast:
 		return span{0, len(text)}, over, !over

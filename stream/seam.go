@@ -150,6 +150,9 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 		m.from = 0
 		return SeamRestart, head.from, true
 	case stands:
+		if kind, drop, ok := m.sooner(text[:anchor.from]); ok {
+			return kind, drop, true
+		}
 		return m.afterAnchor(text, anchor, final)
 	case !final && !m.prefilled:
 		return SeamNone, 0, false
@@ -172,10 +175,23 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 	case ok:
 		return m.afterAnchor(text, at, true)
 	}
+	if drop := m.overlapBehind(text); drop > 0 {
+		return SeamOverlap, drop, true
+	}
 	if !over && m.restartsWithin(text) {
 		return SeamRestart, 0, true
 	}
 	return SeamDirect, m.directDrop(text), true
+}
+
+// sooner decides as match does on text in front of the anchor in which the repeat
+// stands otherwise: the answer then says the same words again.
+func (m *matcher) sooner(text []byte) (kind SeamKind, drop int, ok bool) {
+	if at, ok, _ := m.findRetold(text, true); ok {
+		return m.afterAnchor(text, at, true)
+	}
+	drop = m.overlapBehind(text)
+	return SeamOverlap, drop, drop > 0
 }
 
 // atStart looks for the anchor at the very beginning. wait says that text is
