@@ -10,19 +10,29 @@ import (
 // text begins with, 0 when none is long enough or when the text repeats
 // itself, so that going on looks the same as repeating.
 func (m *matcher) overlap(text []byte) int {
+	n := m.sameEnd(text)
+	if n <= m.repeats.length || m.isRow(n) || m.isSecond(n) {
+		return 0
+	}
+	return n
+}
+
+// sameEnd returns the length of the longest end of the delivered text that text
+// begins with, 0 when it is none of overlapLeast runes.
+func (m *matcher) sameEnd(text []byte) int {
 	n := min(len(m.delivered), len(text))
 	for n > 0 && !bytes.HasSuffix(m.delivered, text[:n]) {
 		n--
 	}
-	if utf8.RuneCount(text[:n]) < overlapLeast || n <= m.repeats.length || m.isRow(n) || m.isSecond(n) {
+	if utf8.RuneCount(text[:n]) < overlapLeast {
 		return 0
 	}
 	return n
 }
 
 // overlapBehind is overlap behind what a model said first: sentences, the last of
-// which announces the answer, unless the first cannot be a part of it. The words
-// that are repeated must stand there once.
+// which announces the answer, and the words that are repeated stand there once,
+// unless the first sentence cannot be a part of the answer.
 func (m *matcher) overlapBehind(text []byte) int {
 	stranger := m.cannotGoOn(text)
 	said, _ := firstRunes(text, preambleAtMost)
@@ -36,8 +46,11 @@ func (m *matcher) overlapBehind(text []byte) int {
 		}
 		// The white space in front may be a part of what is repeated.
 		for _, from := range []int{i - 1, i} {
-			n := m.overlap(text[from:])
-			if n > 0 && bytes.Index(m.delivered, text[from:from+n]) == len(m.delivered)-n && !(m.document && m.goesOnWith(text[:from])) {
+			n := m.sameEnd(text[from:])
+			if !stranger && (m.overlap(text[from:]) == 0 || bytes.Index(m.delivered, text[from:from+n]) < len(m.delivered)-n) {
+				continue
+			}
+			if n > 0 && !(m.document && m.goesOnWith(text[:from])) {
 				return from + n
 			}
 		}
@@ -45,14 +58,15 @@ func (m *matcher) overlapBehind(text []byte) int {
 }
 
 // sentence returns the length of the sentence that text begins with, and of the
-// white space behind it; 0 when there is none.
+// white space behind it; 0 when there is none. A colon ends one at the end of a
+// line only, and so does a rule.
 func sentence(text []byte) int {
 	for i, c := range text {
 		if c != ' ' && c != '\n' {
 			continue
 		}
 		last, _ := utf8.DecodeLastRune(text[:i])
-		if bytes.ContainsRune([]byte(".!?:…。！：-"), last) {
+		if bytes.ContainsRune([]byte(".!?…。！"), last) || c == '\n' && bytes.ContainsRune([]byte(":：-"), last) {
 			return len(text) - len(bytes.TrimLeft(text[i:], " \n"))
 		}
 		if c == '\n' {

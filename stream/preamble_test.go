@@ -61,10 +61,12 @@ func TestSeamOverlapsBehindARemark(t *testing.T) {
 	}
 	f(SeamOverlap, prose[:150]+" ", "two bicycles.", "Sure, here is the continuation:\n\n"+prose[120:150]+" two bicycles.")
 	f(SeamExact, prose[:154], prose[154:], "Certainly! "+prose[60:])
+	f(SeamOverlap, "He said: a line of some words in it, then a line of some words in it", ", and so on.", "Certainly! a line of some words in it, and so on.")
 	// Where it could be the next words, it is; and so are words that stand there twice.
 	for _, c := range [][2]string{
 		{"We were tired, and when the summer came we went to ", "Paris. when the summer came we went to Rome."},
-		{"He said: a line of some words in it, then a line of some words in it", "Again: a line of some words in it, and that is it."},
+		{"He said: a line of some words in it. And then a line of some words in it.", "Again:\na line of some words in it. And that is it."},
+		{"type User = {\n    firstAge: string;\n    last", "Name: string;\n    lastSeen: number;\n}"},
 		{"The first word is get", "Name. The first word is not."},
 		{"Yes, I am sure about that, he said in the end", "! Or not: Yes, I am sure about that, he said in the end."},
 	} {
