@@ -71,7 +71,31 @@ func (m *matcher) isRemark(text []byte) bool {
 
 // mayRemark tells whether a remark may begin with text. In a document it is what
 // does not go on with that, see goesOnWith.
-func (m *matcher) mayRemark(text []byte) bool { return m.document || beginsRemark(text) }
+func (m *matcher) mayRemark(text []byte) bool {
+	return m.document || beginsRemark(text) && ofSentences(text)
+}
+
+// ofSentences tells whether each line of text ends as sentences, titles and rules
+// do, where there are more than one. The last need not have come to its end.
+func ofSentences(text []byte) bool {
+	text = bytes.TrimLeftFunc(text, isBlank)
+	if bytes.IndexByte(bytes.TrimRightFunc(text, isBlank), '\n') < 0 {
+		return true
+	}
+	for line, rest, whole := bytes.Cut(text, []byte{'\n'}); whole; line, rest, whole = bytes.Cut(rest, []byte{'\n'}) {
+		line = bytes.TrimFunc(line, isBlank)
+		if len(line) > 0 && line[0] != '#' && !endsSentence(line) {
+			return false
+		}
+	}
+	return true
+}
+
+// endsSentence tells whether text ends as a sentence does, or in marks.
+func endsSentence(text []byte) bool {
+	last, _ := utf8.DecodeLastRune(bytes.TrimRightFunc(text, isBlank))
+	return bytes.ContainsRune([]byte(".!?:,…。！？：，-–—*_`>\""), last)
+}
 
 // beginsRemark tells whether a remark may begin with text, which may be nothing but
 // white space: with a word that is written as one in a sentence is.
@@ -132,7 +156,7 @@ func (m *matcher) isPreamble(text []byte) bool {
 	if m.goesOn(text) || !m.mayRemark(words) {
 		return m.isAnnounced(text)
 	}
-	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay {
+	if shared := bytes.TrimFunc(text[len(words):], isBlank); utf8.RuneCount(shared) < sameWay && endsSentence(words) {
 		return true
 	}
 	return breaksOff(words) || m.cannotGoOn(text)
@@ -154,7 +178,7 @@ func breaksOff(text []byte) bool {
 		return true
 	}
 	r, _ := utf8.DecodeLastRune(words)
-	return bytes.ContainsRune([]byte(":：,…—–-*_>`\"'“‘„«「『("), r) || bytes.HasSuffix(words, []byte("..."))
+	return bytes.ContainsRune([]byte(":：,…—–-*_>`\"'“‘„«「『("), r) || bytes.HasSuffix(words, []byte("...")) || bytes.HasSuffix(words, []byte(openMark))
 }
 
 // strange returns text without the end that it shares with what was delivered
