@@ -75,6 +75,23 @@ func TestSettleDecidesOnWhatHasCome(t *testing.T) {
 		t.Errorf("%q %v", out, v)
 	}
 	p.take(t, More, sse(say("p")), say(string(anchor[10:])), say("p"))
+	// So does white space that was delivered behind it, and what stands behind marks.
+	p = goOn(t, anchored, say(inside(prose[:200]+" \n")))
+	for _, piece := range []string{string(anchor), " "} {
+		p.take(t, More, "", say(piece))
+		if out, v := p.s.Settle(nil); len(out) > 0 || v != More {
+			t.Errorf("%q: %q %v", piece, out, v)
+		}
+	}
+	p.take(t, More, sse(say("p")), say(inside("\np")))
+	p = goOn(t, anchored, say(inside(prose[:200])))
+	for _, piece := range []string{"<", "<<", string(anchor[:10]), string(anchor[10:]), ">"} {
+		p.take(t, More, "", say(piece))
+		if out, v := p.s.Settle(nil); len(out) > 0 || v != More {
+			t.Errorf("%q: %q %v", piece, out, v)
+		}
+	}
+	p.take(t, More, sse(say("p went")), say(">>p went"))
 	// So does the answer's own beginning, with which a model starts over.
 	f(SeamNone, "", true, say(prose[:1]))
 	f(SeamNone, "", true, say(prose[:10]), say(prose[10:24]))

@@ -130,8 +130,26 @@ func (m *matcher) directDrop(text []byte) int {
 	}
 	before, _ := utf8.DecodeLastRune(d[:len(d)-1])
 	after, _ := utf8.DecodeRune(text[1:])
-	if (unicode.IsLetter(before) || unicode.IsMark(before) || before == ',') && unicode.IsLetter(after) {
+	if (unicode.IsLetter(before) || unicode.IsMark(before) || before == ',') && unicode.IsLetter(after) && !isAligned(d) {
 		return 1
 	}
 	return 0
+}
+
+// isAligned tells whether words stand in columns in the end of text, or further
+// apart than one space otherwise.
+func isAligned(text []byte) bool {
+	const enough = 1 << 10
+	text = text[max(0, len(text)-enough):]
+	for {
+		i := bytes.Index(text, []byte("  "))
+		if i < 0 {
+			return false
+		}
+		words := bytes.TrimLeft(text[i:], " ")
+		if i > 0 && text[i-1] > ' ' && len(words) > 0 && words[0] > ' ' && bytes.IndexByte([]byte(".!?"), text[i-1]) < 0 {
+			return true
+		}
+		text = words
+	}
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -140,8 +141,11 @@ func (m *matcher) match(text []byte, final, over bool) (kind SeamKind, drop int,
 // matchWords is match without a fence.
 func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop int, ok bool) {
 	m.text.foldOf(text)
-	if kind, drop, ok, wait := m.atStart(text, final, over); ok || wait {
+	if kind, drop, ok, wait := m.atStart(text, over); ok || wait {
 		return kind, drop, ok
+	}
+	if !over && !m.full && m.isMarked(text) {
+		return SeamNone, 0, false
 	}
 	head, restarts := m.findHead(text)
 	anchor, stands := m.findAnchor(text)
@@ -150,10 +154,10 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 		m.from = 0
 		return SeamRestart, head.from, true
 	case stands:
-		if kind, drop, ok := m.sooner(text[:anchor.from]); ok {
-			return kind, drop, true
+		if kind, drop, ok, wait := m.sooner(text, anchor.from, over); ok || wait {
+			return kind, drop, ok
 		}
-		return m.afterAnchor(text, anchor, final)
+		return m.afterAnchor(text, anchor, over)
 	case !final && !m.prefilled:
 		return SeamNone, 0, false
 	}
@@ -173,7 +177,7 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 	case wait:
 		return SeamNone, 0, false
 	case ok:
-		return m.afterAnchor(text, at, true)
+		return m.afterAnchor(text, at, over)
 	}
 	if drop := m.overlapBehind(text); drop > 0 {
 		return SeamOverlap, drop, true
@@ -184,25 +188,26 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 	return SeamDirect, m.directDrop(text), true
 }
 
-// sooner decides as match does on text in front of the anchor in which the repeat
-// stands otherwise: the answer then says the same words again.
-func (m *matcher) sooner(text []byte) (kind SeamKind, drop int, ok bool) {
-	if at, ok, _ := m.findRetold(text, true); ok {
-		return m.afterAnchor(text, at, true)
+// sooner decides as match does where the repeat stands otherwise in front of the
+// anchor, which is at n: the answer then says the same words again.
+func (m *matcher) sooner(text []byte, n int, over bool) (kind SeamKind, drop int, ok, wait bool) {
+	if at, ok, _ := m.findRetold(text[:n], true); ok {
+		kind, drop, ok = m.afterAnchor(text, at, over)
+		return kind, drop, ok, !ok
 	}
-	drop = m.overlapBehind(text)
-	return SeamOverlap, drop, drop > 0
+	drop = m.overlapBehind(text[:n])
+	return SeamOverlap, drop, drop > 0, false
 }
 
 // atStart looks for the anchor at the very beginning. wait says that text is
 // still a part of it.
-func (m *matcher) atStart(text []byte, final, over bool) (kind SeamKind, drop int, ok, wait bool) {
+func (m *matcher) atStart(text []byte, over bool) (kind SeamKind, drop int, ok, wait bool) {
 	want, have := m.wantAnchor, m.text.text
 	switch {
 	case len(want) == 0:
 		return 0, 0, false, false
 	case bytes.HasPrefix(have, want):
-		kind, drop, ok = m.afterAnchor(text, span{0, m.text.end(len(want))}, final)
+		kind, drop, ok = m.afterAnchor(text, span{0, m.text.end(len(want))}, over)
 		return kind, drop, ok, !ok
 	case !bytes.HasPrefix(want, bytes.TrimRight(have, " ")):
 		return 0, 0, false, false
@@ -216,6 +221,17 @@ func (m *matcher) atStart(text []byte, final, over bool) (kind SeamKind, drop in
 		return 0, 0, false, false
 	}
 	return m.anchorKind(text, 0), len(text), true, false
+}
+
+// isMarked tells that the text is nothing but the mark of the prompt, or a part of
+// it, and the first words of the anchor so far.
+func (m *matcher) isMarked(text []byte) bool {
+	text = bytes.TrimLeftFunc(text, isBlank)
+	if len(text) < len(openMark) {
+		return len(text) > 0 && bytes.HasPrefix([]byte(openMark), text)
+	}
+	words, ok := bytes.CutPrefix(text, []byte(openMark))
+	return ok && bytes.HasPrefix(m.wantAnchor, bytes.Trim(appendFolded(nil, words, m.text.tight), " "))
 }
 
 // mayRestart tells that the text is nothing but the answer's first words so far.
@@ -240,11 +256,13 @@ func (m *matcher) anchorKind(text []byte, from int) SeamKind {
 // afterAnchor decides how text goes on after the anchor that stands at at: the
 // white space that was delivered after it is dropped, and the quote that a
 // model closes when it has opened one in front. ok is false while more text is
-// needed for that.
-func (m *matcher) afterAnchor(text []byte, at span, final bool) (kind SeamKind, drop int, ok bool) {
+// needed for that: until then there is nothing to deliver. over says that none will
+// come.
+func (m *matcher) afterAnchor(text []byte, at span, over bool) (kind SeamKind, drop int, ok bool) {
 	kind, drop = m.anchorKind(text, at.from), at.to
+	over = over || m.full
 	n, _, done := skipBlank(text[drop:], m.blank)
-	if !done && !final {
+	if !done && !over {
 		return 0, 0, false
 	}
 	drop += n
@@ -255,7 +273,7 @@ func (m *matcher) afterAnchor(text []byte, at span, final bool) (kind SeamKind, 
 	switch rest := text[drop:]; {
 	case len(rest) < len(quote) && bytes.HasPrefix([]byte(quote), rest):
 		// What breaks off in the quote's end has nothing new.
-		return kind, len(text), final
+		return kind, len(text), over
 	case !bytes.HasPrefix(rest, []byte(quote)):
 		return kind, drop, true
 	}
@@ -264,13 +282,13 @@ func (m *matcher) afterAnchor(text []byte, at span, final bool) (kind SeamKind, 
 		return kind, drop, true
 	}
 	n, done = m.blankAfter(text[drop:], quote)
-	return kind, drop + n, done || final
+	return kind, drop + n, done || over
 }
 
 // blankAfter returns how much of the white space that begins text, behind the
 // quote that a model closed, was delivered already. A line break behind the marks
 // is none of the answer's where that ends in a space, or a space follows: no line
-// ends or begins with one.
+// of words ends or begins with one.
 func (m *matcher) blankAfter(text []byte, quote string) (n int, done bool) {
 	line := bytes.TrimLeft(text, "\r\n")
 	n = len(text) - len(line)
@@ -278,7 +296,8 @@ func (m *matcher) blankAfter(text []byte, quote string) (n int, done bool) {
 		if len(line) < 2 {
 			return 0, false
 		}
-		spaced := line[0] == ' ' && line[1] != ' '
+		first, _ := utf8.DecodeRune(line[1:])
+		spaced := line[0] == ' ' && unicode.IsLetter(first)
 		switch blank := string(m.blank); {
 		case blank == "" && spaced, blank == " " && line[0] != ' ':
 			return n, true

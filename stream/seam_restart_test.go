@@ -82,6 +82,7 @@ func TestSeamGoesOnDirectly(t *testing.T) {
 	f(SeamDirect, "Once upon a time, ", "there was", " there was")
 	d("Once upon a time. ", " There was")
 	d("|  a ", " |")
+	d("type T struct {\n\tA      int8\n\tIndex ", " uint16\n}")
 }
 
 func TestSeamOfRepetitiveTextLosesNothing(t *testing.T) {

@@ -112,6 +112,7 @@ func TestSeamAfterAPreamble(t *testing.T) {
 	f(SeamExact, "The sky", "\nis blue.", "<<<The sky>>>\nis blue.")
 	f(SeamExact, "The sky ", "is blue.", "<<<The sky>>>\nis blue.")
 	f(SeamExact, "The sky:\n", "\nis blue.", "<<<The sky:\n>>>\nis blue.")
+	f(SeamExact, "The sky.", "\n\n * It is blue.", "<<<The sky.>>>\n\n * It is blue.")
 	f(SeamExact, "The sky ", "", "<<<The sky >>>")
 	f(SeamExact, "The sky ", "", "<<<The sky >")
 	f(SeamExact, "The", " sky", "<<<The>>> sky")
