@@ -97,3 +97,17 @@ func TestSeamIsTheFirstRepeat(t *testing.T) {
 	f(SeamOverlap, cut, rest, "Sure, here is the continuation:\n\nroughly equivalent to zst"+rest)
 	f(SeamOverlap, cut, rest, "Certainly! roughly equivalent to zst"+rest)
 }
+
+// Of a beginning that is mostly white space there are as many characters as of any.
+func TestSeamRestartsWhereTheBeginningIsSpaced(t *testing.T) {
+	f := seamTest(t, anchored)
+	const spaced = "SYS_BIND                   = 4169\n\tSYS_CONNECT                = 4170\n\tSYS_GETPEERNAME            = 4171\n\tSYS_GET"
+	f(SeamRestart, spaced, "SOCKNAME", spaced+"SOCKNAME")
+	f(SeamRestart, spaced, "SOCKNAME", "Here it is again:\n\n", spaced+"SOCKNAME")
+	p := goOn(t, anchored, say(inside(spaced)))
+	p.take(t, More, "", say(inside(spaced[:45])))
+	if out, v := p.s.Settle(nil); len(out) > 0 || v != More {
+		t.Errorf("%q %v", out, v)
+	}
+	p.take(t, More, sse(say("SOCKNAME")), say(inside(spaced[45:]+"SOCKNAME")))
+}

@@ -103,18 +103,17 @@ func (m *matcher) prepare(delivered []byte, x Expect) {
 }
 
 // head returns the beginning of what was delivered that makes a restart; full
-// tells that there is that much. In a document, white space does not count.
+// tells that there is that much. A run of white space counts as one rune, and in a
+// document for nothing.
 func (m *matcher) head() (head []byte, full bool) {
-	if !m.document {
-		return firstRunes(m.delivered, restartLeast)
-	}
-	n := 0
+	n, blank := 0, true
 	for i := range string(m.delivered[:min(len(m.delivered), utf8.UTFMax*MaxHeldRunes)]) {
 		r, size := utf8.DecodeRune(m.delivered[i:])
-		if !isBlank(r) {
+		space := isBlank(r)
+		if !space || !blank && !m.document {
 			n++
 		}
-		if n == restartLeast {
+		if blank = space; n == restartLeast {
 			return m.delivered[:i+size], true
 		}
 	}
