@@ -232,6 +232,20 @@ func TestWhatIsKeptStaysWithItsKey(t *testing.T) {
 		{"/v1beta/models/veo:predictLongRunning", "{}", func(id string) upstream.Script { return json(`{"name": "models/veo/operations/` + id + `"}`) }, func(id string) [][3]string {
 			return [][3]string{{"GET", "/v1beta/models/veo/operations/" + id, ""}}
 		}},
+		{"/v1beta/openai/batches", `{"input_file_id":"files/x"}`, func(id string) upstream.Script { return json(`{"object":"batch","id":"batches/` + id + `"}`) }, func(id string) [][3]string {
+			return [][3]string{{"GET", "/v1beta/openai/batches/batches%2F" + id, ""}, {"GET", "/v1beta/openai/batches/batches/" + id, ""}, {"POST", "/v1beta/openai/batches/batches%2F" + id + "/cancel", ""}}
+		}},
+		{"/v1beta/openai/batches", `{"input_file_id":"files/x"}`, func(id string) upstream.Script { return json(`{"id":"` + id + `","object":"batch"}`) }, func(id string) [][3]string {
+			return [][3]string{{"GET", "/v1beta/openai/batches/" + id, ""}}
+		}},
+		{"/v1beta/openai/videos", "{}", func(id string) upstream.Script {
+			return upstream.Script{upstream.Head(200, upstream.Chunked, "Content-Type", "application/json"), upstream.Sliced(7, upstream.Send(`{"id":"`+id+`","object":"video"}`)), upstream.End()}
+		}, func(id string) [][3]string {
+			return [][3]string{{"GET", "/v1beta/openai/videos/" + id, ""}, {"GET", "/v1beta/openai/videos/" + id + "/content", ""}}
+		}},
+		{"/upload/v1beta/files?uploadType=media", "{}", func(id string) upstream.Script { return json(`{"file": {"name": "files/` + id + `"}}`) }, func(id string) [][3]string {
+			return [][3]string{{"POST", "/v1beta/openai/batches", `{"input_file_id":"files/` + id + `"}`}}
+		}},
 		{"/v1beta/fileSearchStores", "{}", func(id string) upstream.Script { return json(`{"name": "fileSearchStores/` + id + `"}`) }, func(id string) [][3]string {
 			return [][3]string{
 				{"POST", "/upload/v1beta/fileSearchStores/" + id + ":uploadToFileSearchStore", "{}"}, {"GET", "/v1beta/fileSearchStores/" + id + "/documents", ""},
@@ -280,17 +294,26 @@ func TestResultsOfABatchStayWithItsKey(t *testing.T) {
 			answer := func(body string) {
 				f.play(upstream.Script{upstream.Head(200, upstream.Chunked, "Content-Type", "application/json"), send(body), upstream.End()})
 			}
-			answer(`{"name": "batches/b` + id + `","metadata": {"state": "BATCH_STATE_PENDING"}}`)
-			f.post("/v1beta/models/m:batchGenerateContent", "{}")
-			where, key := f.counts(), f.keys()
-			answer(`{"name": "batches/b` + id + `","metadata": {"note": "` + strings.Repeat("x", 9000) + `","output": {"responsesFile": "files/r` + id + `"}}}`)
-			for _, path := range []string{"/v1beta/batches/b" + id, "/download/v1beta/files/r" + id + ":download?alt=media"} {
-				f.do("GET", path, "")
-				if f.counts() != where || f.keys() != key {
-					t.Errorf("%s at %s with key %s, want at %s with key %s", path, f.counts(), f.keys(), where, key)
-				}
-				for _, up := range f.ups {
-					up.Reset()
+			note := strings.Repeat("x", 9000)
+			for _, made := range [][4]string{
+				{"/v1beta/models/m:batchGenerateContent", `{"name": "batches/b` + id + `","metadata": {"state": "BATCH_STATE_PENDING"}}`,
+					"/v1beta/batches/b" + id, `{"name": "batches/b` + id + `","metadata": {"note": "` + note + `","output": {"responsesFile": "files/r` + id + `"}}}`},
+				{"/v1beta/openai/batches", `{"id":"batches/o` + id + `","object":"batch"}`,
+					"/v1beta/openai/batches/batches%2Fo" + id, `{"id":"batches/o` + id + `","metadata":{"note":"` + note + `"},"object":"batch","output_file_id":"files/r` + id + `o"}`},
+			} {
+				result := "r" + id + strings.Repeat("o", strings.Count(made[0], "openai"))
+				answer(made[1])
+				f.post(made[0], "{}")
+				where, key := f.counts(), f.keys()
+				answer(made[3])
+				for _, path := range []string{made[2], "/download/v1beta/files/" + result + ":download?alt=media"} {
+					f.do("GET", path, "")
+					if f.counts() != where || f.keys() != key {
+						t.Errorf("%s at %s with key %s, want at %s with key %s", path, f.counts(), f.keys(), where, key)
+					}
+					for _, up := range f.ups {
+						up.Reset()
+					}
 				}
 			}
 		}

@@ -129,8 +129,8 @@ func plainBody(a *attempt, body []byte) []byte {
 }
 
 // creates tells whether the response may name something that the API keeps from
-// now on: a file, a cached content, an interaction, a batch and later the file of
-// its results.
+// now on: a file, a cached content, an interaction, a video, a batch and later the
+// file of its results.
 func (e *exchange) creates(h *fasthttp.ResponseHeader) bool {
 	if h.StatusCode() != 200 || claimOf(h.ContentType()) != claimsJSON {
 		return false
@@ -145,8 +145,20 @@ func (e *exchange) creates(h *fasthttp.ResponseHeader) bool {
 	return e.isUpload() || slices.ContainsFunc(collections, func(name string) bool { return bytes.HasSuffix(e.path, []byte(name)) })
 }
 
-// collections are what paths end with to which something is added that is kept.
-var collections = []string{"/cachedContents", "/interactions", "/fileSearchStores", "/tunedModels"}
+// collections are what paths end with to which something is added that is kept:
+// the last three are those of OpenAI's clients.
+var collections = []string{"/cachedContents", "/interactions", "/fileSearchStores", "/tunedModels", "/batches", "/videos", "/files"}
+
+// collection is what an id of the response is of, where it does not say so
+// itself.
+func (e *exchange) collection() string {
+	for _, name := range [...]string{"batches/", "videos/", "files/"} {
+		if bytes.Contains(e.path, []byte("/"+name)) || bytes.HasSuffix(e.path, []byte("/"+name[:len(name)-1])) {
+			return name
+		}
+	}
+	return "interactions/"
+}
 
 // see looks at what the client is about to be given for the names of what was
 // made.
@@ -165,7 +177,7 @@ func (r *relayed) see(p []byte) {
 // batch.
 func (r *relayed) look() {
 	r.looked = len(r.seen)
-	stream.EachCreated(plainBody(r.a, r.seen), func(name []byte) {
+	stream.EachCreated(plainBody(r.a, r.seen), r.e.collection(), func(name []byte) {
 		r.e.learnKept(name)
 		r.learns = r.learns && string(r.e.method) == "GET"
 	})

@@ -1,22 +1,34 @@
 package stream
 
-import "bytes"
+import (
+	"bytes"
+	"net/url"
+)
 
 // naming are members that name what the API keeps for a caller: files, cached
-// contents, interactions.
-var naming = [...]bound{
-	{[2]string{`"file`, `"file_`}, `Uri"`},
-	{[2]string{`"fil`, `"fil`}, `e_uri"`},
-	{[2]string{`"fileN`, `"file_n`}, `ame"`},
-	{[2]string{`"cachedC`, `"cached_c`}, `ontent"`},
-	{[2]string{`"previous_i`, `"previous_i`}, `nteraction_id"`},
+// contents, interactions. Where the value may be an identity alone, front is the
+// collection that it is of.
+var naming = [...]struct {
+	bound
+	front string
+}{
+	{bound{[2]string{`"file`, `"file_`}, `Uri"`}, ""},
+	{bound{[2]string{`"fil`, `"fil`}, `e_uri"`}, ""},
+	{bound{[2]string{`"fileN`, `"file_n`}, `ame"`}, ""},
+	{bound{[2]string{`"cachedC`, `"cached_c`}, `ontent"`}, ""},
+	{bound{[2]string{`"previous_i`, `"previous_i`}, `nteraction_id"`}, "interactions/"},
+	{bound{[2]string{`"input_f`, `"input_f`}, `ile_id"`}, "files/"},
 }
 
 var (
 	// stores are lists of what is searched in.
 	stores = bound{[2]string{`"fileSearchStoreN`, `"file_search_store_n`}, `ames"`}
-	// results are files that the API makes of a batch.
-	results = bound{[2]string{`"responsesF`, `"responses_f`}, `ile"`}
+	// results are files that the API makes of a batch, in its own words and in
+	// those of OpenAI.
+	results = [...]bound{
+		{[2]string{`"responsesF`, `"responses_f`}, `ile"`},
+		{[2]string{`"output_fil`, `"error_fil`}, `e_id"`},
+	}
 )
 
 // EachResource calls f with the name of all that a request says is kept for its
@@ -28,12 +40,7 @@ func EachResource(body []byte, f func(name []byte)) {
 		}
 	}
 	for i := range naming {
-		naming[i].each(body, func(value []byte) {
-			if i == len(naming)-1 {
-				value = append([]byte("interactions/"), value...)
-			}
-			named(value)
-		})
+		naming[i].each(body, func(value []byte) { named(inCollection(naming[i].front, value)) })
 	}
 	for at := stores.value(body, 0); at != bad; at = stores.value(body, at) {
 		for i, some := arrayStart(body, at); some && i != bad; {
@@ -47,16 +54,27 @@ func EachResource(body []byte, f func(name []byte)) {
 	}
 }
 
+// inCollection puts the name of a collection in front of an identity, unless it
+// says one itself.
+func inCollection(front string, value []byte) []byte {
+	if front == "" || ResourceName(value) != nil {
+		return value
+	}
+	return append([]byte(front), value...)
+}
+
 // kinds are the collections of what the API keeps for a caller and gives to
-// nobody else. An operation may be one of another's, which comes first.
+// nobody else. An operation may be one of another's, which comes first; a video
+// may be one.
 var kinds = [...][]byte{
 	[]byte("files/"), []byte("cachedContents/"), []byte("interactions/"), []byte("batches/"),
-	[]byte("fileSearchStores/"), []byte("tunedModels/"), []byte("operations/"),
+	[]byte("fileSearchStores/"), []byte("tunedModels/"), []byte("operations/"), []byte("videos/"),
 }
 
 // ResourceName returns the name of what the API keeps for a caller, "files/abc",
 // out of a name, a path or a URL; nil when that is of nothing such. It aliases
-// text.
+// text, unless what stands in a path is a name itself, "files/files%2Fabc", as
+// OpenAI's clients write it.
 func ResourceName(text []byte) []byte {
 	for _, kind := range kinds {
 		i := bytes.LastIndex(text, kind)
@@ -67,6 +85,13 @@ func ResourceName(text []byte) []byte {
 		for end < len(text) && bytes.IndexByte([]byte("/:?#"), text[end]) < 0 {
 			end++
 		}
+		if id := text[i+len(kind) : end]; bytes.IndexByte(id, '%') >= 0 {
+			if plain, err := url.PathUnescape(string(id)); err == nil {
+				if name := ResourceName([]byte(plain)); name != nil {
+					return name
+				}
+			}
+		}
 		if end > i+len(kind) {
 			return text[i:end]
 		}
@@ -76,32 +101,33 @@ func ResourceName(text []byte) []byte {
 
 // EachCreated calls f with the names of what an answer says was made, as
 // ResourceName has them: a file that was uploaded, a cached content, an
-// interaction, a batch and the file of its results, an operation. The names are
-// f's for the time of the call.
-func EachCreated(body []byte, f func(name []byte)) {
-	take := func(value span, front string) {
-		if body[value.from] != '"' {
-			return
-		}
-		if name := ResourceName(append([]byte(front), plainString(body, value)...)); name != nil {
+// interaction, a batch and the files of its results, an operation, a video.
+// front is the collection of an id that names none, "interactions/". The names
+// are f's for the time of the call.
+func EachCreated(body []byte, front string, f func(name []byte)) {
+	take := func(value []byte, front string) {
+		if name := ResourceName(inCollection(front, value)); name != nil {
 			f(name)
 		}
 	}
 	walkMembers(body, skipSpace(body, 0), func(member []byte, v span) {
+		if body[v.from] != '"' && string(member) != "file" {
+			return
+		}
 		switch string(member) {
 		case "name":
-			take(v, "")
+			take(plainString(body, v), "")
 		case "id":
-			take(v, "interactions/")
+			take(plainString(body, v), front)
 		case "file":
 			walkMembers(body, v.from, func(member []byte, v span) {
-				if string(member) == "name" {
-					take(v, "")
+				if string(member) == "name" && body[v.from] == '"' {
+					take(plainString(body, v), "")
 				}
 			})
 		}
 	})
-	for v := results.next(body, 0); v.to != 0; v = results.next(body, v.to) {
-		take(v, "")
+	for i := range results {
+		results[i].each(body, func(value []byte) { take(value, "files/") })
 	}
 }

@@ -26,6 +26,14 @@ func TestResourceName(t *testing.T) {
 	f("/v1beta/fileSearchStores/s1/documents/d", "fileSearchStores/s1")
 	f("fileSearchStores/s1/upload/operations/o1", "fileSearchStores/s1")
 	f("/v1beta/tunedModels/t1:generateContent", "tunedModels/t1")
+	f("/v1beta/openai/batches/b1/cancel", "batches/b1")
+	f("/v1beta/openai/batches/batches/b1", "batches/b1")
+	f("/v1beta/openai/batches/batches%2Fb1/cancel", "batches/b1")
+	f("/v1beta/openai/videos/v1", "videos/v1")
+	f("/v1beta/openai/videos/models%2fveo%2Foperations%2fo1", "operations/o1")
+	f("/v1beta/openai/videos/models/veo/operations/o1/content", "operations/o1")
+	f("/v1beta/files/a%2Fb", "files/a%2Fb")
+	f("/v1beta/files/a%zzb", "files/a%zzb")
 	f("gs://bucket/profiles/x", "")
 	f("models/x", "")
 	f("", "")
@@ -52,13 +60,18 @@ func TestEachResource(t *testing.T) {
 	for i := range len(more) {
 		EachResource([]byte(more[:i]), func([]byte) {})
 	}
+	got = ""
+	EachResource([]byte(`{"input_file_id":"files/f1","metadata":{"file_id":"files/no","output_file_id":"files/no"}} {"input_file_id": "f2"}`), func(name []byte) { got += string(name) + " " })
+	if want := "files/f1 files/f2 "; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
 
 func TestEachCreated(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
 		var got []string
-		EachCreated([]byte(body), func(name []byte) { got = append(got, string(name)) })
+		EachCreated([]byte(body), "interactions/", func(name []byte) { got = append(got, string(name)) })
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
 		}
@@ -68,6 +81,9 @@ func TestEachCreated(t *testing.T) {
 	f(`{"file": {"name": "files/abc","uri": "x"}}`, "files/abc")
 	f(`{"name": "cachedContents/c1","model": "m"}`, "cachedContents/c1")
 	f(` {"id": "v1_x","status": "completed"}`, "interactions/v1_x")
+	f(`{"id":"batches/b1","object":"batch","input_file_id":"files/f","output_file_id":"files/batch-1","error_file_id":null}`, "batches/b1 files/batch-1")
+	f(`{"id":7,"output_file_id": "o1","error_file_id": "e1"}`, "files/o1 files/e1")
+	f(`{"id":"models/veo/operations/o1","object":"video"}`, "operations/o1")
 	f(`{"name": "models/m"}`, "")
 	f(`{"file": 5,"id": 7,"name": null}`, "")
 	f(`[]`, "")
@@ -86,7 +102,7 @@ func FuzzResourceNames(f *testing.F) {
 		if name := ResourceName(body); name != nil {
 			check(name)
 		}
-		EachCreated(body, check)
+		EachCreated(body, "videos/", check)
 		EachResource(body, check)
 	})
 }
