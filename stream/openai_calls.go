@@ -6,6 +6,9 @@ package stream
 type openAICalls struct {
 	all   []openAICall
 	plain []byte // of one piece
+	// legacy tells that a call came as a function_call, as clients had them
+	// before there were tools.
+	legacy bool
 }
 
 // openAICall is one call; it is whole when its arguments are.
@@ -15,12 +18,13 @@ type openAICall struct {
 }
 
 func (cs *openAICalls) reset() {
-	cs.all, cs.plain = cs.all[:0], cs.plain[:0]
+	cs.all, cs.plain, cs.legacy = cs.all[:0], cs.plain[:0], false
 }
 
 // take takes the value of a delta's tool_calls or function_call.
 func (cs *openAICalls) take(b []byte) {
 	if b[0] == '{' {
+		cs.legacy = true
 		cs.piece(b, 0)
 		return
 	}

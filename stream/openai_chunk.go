@@ -343,14 +343,3 @@ var (
 	finishLength = []byte("MAX_TOKENS")
 	finishFilter = []byte("SAFETY")
 )
-
-// openAIFinish is the finish_reason for an answer that is ended here.
-func openAIFinish(reason string, calls bool) string {
-	switch {
-	case reason == "MAX_TOKENS":
-		return "length"
-	case calls:
-		return "tool_calls"
-	}
-	return "stop"
-}

@@ -66,7 +66,7 @@ func (s *Splice) UsageApart() { s.openAI.apart = true }
 func (s *Splice) appendFinishOpenAI(dst []byte, reason string) []byte {
 	u := s.attempt.usage
 	p := append([]byte(nil), `{"choices":[{"delta":{},"finish_reason":"`...)
-	p = append(p, openAIFinish(reason, s.delivered&Call != 0)...)
+	p = append(p, s.openAI.finish(reason, s.delivered&Call != 0)...)
 	p = append(p, `","index":0}]`...)
 	p = s.appendIdentityOpenAI(p)
 	if !s.tally.named(u) {
@@ -77,6 +77,19 @@ func (s *Splice) appendFinishOpenAI(dst []byte, reason string) []byte {
 	}
 	p = s.tally.appendOpenAI(append(p, `,"usage":`...), &Chunk{}, u)
 	return s.form.append(dst, append(p, '}'))
+}
+
+// finish is the finish_reason for an answer that is ended here.
+func (o *openAIState) finish(reason string, calls bool) string {
+	switch {
+	case reason == "MAX_TOKENS":
+		return "length"
+	case calls && o.calls.legacy:
+		return "function_call"
+	case calls:
+		return "tool_calls"
+	}
+	return "stop"
 }
 
 // appendUsageApart appends the chunk with the usage of the whole answer, as far as

@@ -203,6 +203,7 @@ func TestOpenAIFinishIsWhatTheModelWouldHaveSent(t *testing.T) {
 	f(false, "STOP", lines(stopped+common+"}", "[DONE]"), lines(with(tell("a"), names)))
 	f(false, "MAX_TOKENS", lines(`{"choices":[{"delta":{},"finish_reason":"length","index":0}],`+common+","+used+"}", "[DONE]"), lines(with(with(tell("a"), names), used)))
 	f(false, "STOP", lines(`{"choices":[{"delta":{},"finish_reason":"tool_calls","index":0}],`+common+"}", "[DONE]"), lines(with(tool("f", "{}"), names)))
+	f(false, "STOP", lines(`{"choices":[{"delta":{},"finish_reason":"function_call","index":0}],`+common+"}", "[DONE]"), lines(with(choice(`"function_call":{"name":"f","arguments":"{}"}`, ""), names)))
 	f(true, "STOP", lines(stopped+common+"}", `{"choices":[],`+common+","+used+"}", "[DONE]"), lines(with(with(tell("a"), names), used)))
 	f(true, "STOP", lines(stopped+common+"}", "[DONE]"), lines(with(tell("a"), names)))
 }
