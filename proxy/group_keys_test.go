@@ -196,6 +196,27 @@ func TestClientKeys(t *testing.T) {
 	}
 }
 
+// What stands in for a key is a client's own credential, too: with one of the
+// group besides, the API would see two callers.
+func TestClientsOwnTokens(t *testing.T) {
+	f := keyed(t, 1, nil)
+	f.play(whole)
+	for _, c := range []struct {
+		query, authorization string
+		own                  bool
+	}{
+		{"&access_token=auth_tokens/x", "", true}, {"&oauth_token=x", "", true}, {"", "Token auth_tokens/x", true},
+		{"&access_token=", "", false}, {"", "Bearer", false}, {"&x_access_token=y", "", false},
+	} {
+		f.up.Reset()
+		f.ask(streamPath+c.query, f.body, "Authorization", c.authorization)
+		r := f.up.Requests()[0]
+		if key := r.Header.Get("X-Goog-Api-Key"); (key == "") != c.own || r.Header.Get("Authorization") != c.authorization || !strings.HasSuffix(r.Target, c.query) {
+			t.Errorf("%+v: %s with key %q and Authorization %q", c, r.Target, key, r.Header.Get("Authorization"))
+		}
+	}
+}
+
 // A key that is refused is no fault of its target: the group's other keys come
 // before the fallback.
 func TestRefusedKeyIsNotTheTargetsFault(t *testing.T) {

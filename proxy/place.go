@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"hash/maphash"
 	"math"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -30,6 +32,21 @@ func (p *place) name() string {
 	return p.client.Name
 }
 
+// bringsToken tells whether the request has what stands in for a key: an
+// ephemeral token or one of OAuth in the query
+// (https://cloud.google.com/apis/docs/system-parameters), or an Authorization
+// of another scheme than Bearer.
+func (e *exchange) bringsToken() bool {
+	for _, name := range [...]string{"access_token", "oauth_token"} {
+		if token, _ := routing.QueryValue(e.query, name); len(token) > 0 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(e.head.fields, func(f field) bool {
+		return isAuthorization(f.name) && bytes.IndexByte(f.value, ' ') > 0
+	})
+}
+
 // authorize finds out who asks and whether they may, and whether the request is
 // sent with a key of the group.
 func (e *exchange) authorize(now time.Time) *refusal {
@@ -42,7 +59,7 @@ func (e *exchange) authorize(now time.Time) *refusal {
 	}
 	if clients.Len() == 0 {
 		// Nobody but this machine can ask, see checkClients.
-		e.pooled = len(e.key) == 0 || g.replace
+		e.pooled = g.replace || len(e.key) == 0 && !e.bringsToken()
 		return nil
 	}
 	c := clients.Find(e.key)
