@@ -121,8 +121,12 @@ func (r *resumer) read() {
 		var v stream.Verdict
 		r.out, n, took, v = r.flow.Take(r.out, r.in.bytes())
 		r.in.consume(n)
-		if v == stream.Failed {
+		switch v {
+		case stream.Failed:
 			r.failed()
+			return
+		case stream.Cut:
+			r.broke(routing.Cut, errors.New("an event is no JSON"))
 			return
 		}
 		if !took {

@@ -91,7 +91,7 @@ func TestInteractionHealed(t *testing.T) {
 	}
 	for name, end := range map[string]upstream.Step{
 		"cut": upstream.Cut(), "reset": upstream.Reset(), "early end": upstream.End(), "stall": upstream.Stall(),
-		"malformed": upstream.Wire("zz\r\n"), "error": upstream.Send(interPasses),
+		"malformed": upstream.Wire("zz\r\n"), "error": upstream.Send(interPasses), "error in an event": upstream.Send(interPasses),
 		"raw error": upstream.Send("{\n \"error\": {\"code\": 503, \"message\": \"x\", \"status\": \"UNAVAILABLE\"}\n}\n"),
 	} {
 		got := s.interact(func(q *upstream.Request) upstream.Script {
@@ -121,7 +121,7 @@ func TestInteractionHealed(t *testing.T) {
 			}
 		}
 	}
-	if s.series()[`gemini_proxy_healed_total{group="group-a"}`] != "7" {
+	if s.series()[`gemini_proxy_healed_total{group="group-a"}`] != "8" {
 		t.Errorf("healed: %v", s.series()[`gemini_proxy_healed_total{group="group-a"}`])
 	}
 }

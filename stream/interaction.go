@@ -91,8 +91,9 @@ func (x *Interaction) NextAttempt(goesOn bool) {
 
 // Take takes the first event of b, which holds all bytes of the attempt that
 // no earlier call has consumed, appends what the client may see to dst, and
-// returns how many bytes it has consumed. took tells whether there was a whole
-// event. The verdict is More or Failed.
+// returns how many bytes it has consumed. took tells whether there was an
+// event. The verdict is More, Failed, or Cut, when what came for an event is not
+// whole: an upstream that dies in the middle of one may still say that it does.
 func (x *Interaction) Take(dst, b []byte) (out []byte, n int, took bool, v Verdict) {
 	lead := 0
 	if len(x.raw) == 0 && x.scanner.skipLF && len(b) > 0 && b[0] == '\n' {
@@ -188,6 +189,12 @@ func (x *Interaction) End(dst, rest []byte, clean bool) (out []byte, v Verdict) 
 func (x *Interaction) event(dst []byte, ev Event) ([]byte, Verdict) {
 	x.events++
 	m := readMessage(ev, x.raw)
+	if m.garbled {
+		if x.ended {
+			return dst, More
+		}
+		return dst, Cut
+	}
 	if m.failed && x.retryable(m.failure.Code) && !x.ended {
 		x.held = append(x.held[:0], x.raw...)
 		x.failure = m.failure

@@ -123,7 +123,13 @@ var interactionCases = []struct {
 	{"no blank line at the end", []string{begun("v1_i") + strings.TrimRight(completed, "\n") + "!"}, begun("v1_i") + completed, "complete"},
 	{"escapes in an identity", []string{begun("v1_i") + strings.ReplaceAll(delta(1, "a"), "e1", `\u00651`) + "!", delta(1, "a") + completed},
 		begun("v1_i") + strings.ReplaceAll(delta(1, "a"), "e1", `\u00651`) + completed, "cut complete"},
-	{"not JSON", []string{begun("v1_i") + "data: {nonsense\n\n" + completed}, begun("v1_i") + "data: {nonsense\n\n" + completed, "complete"},
+	{"not JSON", []string{begun("v1_i") + "data: nonsense\n\n" + completed}, begun("v1_i") + "data: nonsense\n\n" + completed, "complete"},
+	{"no whole JSON", []string{begun("v1_i") + delta(1, "a") + "data: {nonsense\n\n" + delta(2, "b"), delta(2, "b") + completed}, begun("v1_i") + delta(1, "a") + delta(2, "b") + completed, "cut complete"},
+	{"no whole JSON behind the end", []string{begun("v1_i") + completed + "data: [DOevent: error\n\n"}, begun("v1_i") + completed, "complete"},
+	{"an error behind half an event", []string{begun("v1_i") + delta(1, "a") + strings.TrimSuffix(delta(2, "b"), "\n\n") + named("error", `{"error":{"code":"unavailable"},"event_type":"error"}`), delta(2, "b") + completed},
+		begun("v1_i") + delta(1, "a") + delta(2, "b") + completed, "cut complete"},
+	{"an error behind an event's name", []string{begun("v1_i") + delta(1, "a") + "event: step.delta\n{\n \"error\": {\"code\": 503}\n}\n", delta(2, "b") + completed},
+		begun("v1_i") + delta(1, "a") + delta(2, "b") + completed, "error complete"},
 	{"the end in a text", []string{begun("v1_i") + delta(1, `"event_type":"interaction.completed" [DONE]`)}, begun("v1_i") + delta(1, `"event_type":"interaction.completed" [DONE]`), "cut"},
 }
 
@@ -189,6 +195,44 @@ func testInteractionBroken(t *testing.T, eol string) {
 				if want := strings.TrimSuffix(plain.Replace(whole), done); strings.TrimSuffix(plain.Replace(got), done) != want {
 					t.Fatalf("%q, cut at %d, then at %d of %q: %s\n got %q", eol, first, cut, second, verdicts, got)
 				}
+			}
+		}
+	}
+}
+
+// dispatched is what a client of an event stream makes of s: an event without
+// data, and a line that is no field, are nothing to it.
+func dispatched(s string) (seen string) {
+	for block := range strings.SplitSeq(s, "\n\n") {
+		var name, data string
+		for line := range strings.SplitSeq(block, "\n") {
+			if strings.HasPrefix(line, "event:") {
+				name = line + "\n"
+			} else if strings.HasPrefix(line, "data:") {
+				data += line + "\n"
+			}
+		}
+		if data != "" {
+			seen += name + data + "\n"
+		}
+	}
+	return seen
+}
+
+// TestInteractionErrorInsideAnEvent: an upstream that dies at any byte may still
+// say so, in an event or in JSON, right there.
+func TestInteractionErrorInsideAnEvent(t *testing.T) {
+	whole := begun("v1_i") + delta(1, "a") + delta(2, "b") + completed + done
+	var x Interaction
+	for _, last := range []string{
+		named("error", `{"error":{"code":"unavailable","message":"x"},"event_type":"error"}`),
+		"data: {\"error\":{\"code\":503,\"message\":\"x\",\"status\":\"UNAVAILABLE\"}}\n\n",
+		"{\n \"error\": {\"code\": 503}\n}\n",
+	} {
+		for cut := range strings.Index(whole, completed) {
+			got, verdicts := follow(&x, inOne, whole[:cut]+last, whole)
+			if seen := dispatched(got); seen != whole {
+				t.Errorf("%q at %d: %s\n got %q", last, cut, verdicts, got)
 			}
 		}
 	}

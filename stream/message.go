@@ -15,6 +15,7 @@ type message struct {
 	ends        bool   // the stream is over with this event
 	failed      bool   // it is an error
 	failure     Failure
+	garbled     bool // its JSON is not whole: another event, or anything else, began in it
 }
 
 // readMessage reads an event whose bytes are raw. What cannot be read says
@@ -27,7 +28,7 @@ func readMessage(ev Event, raw []byte) (m message) {
 	var name, status []byte
 	body := ev.Data
 	var failure, inner span
-	walkMembers(body, skipSpace(body, 0), func(member []byte, v span) {
+	end := walkMembers(body, skipSpace(body, 0), func(member []byte, v span) {
 		switch string(member) {
 		case "event_type":
 			name = text(body, v)
@@ -43,6 +44,10 @@ func readMessage(ev Event, raw []byte) (m message) {
 			failure = v
 		}
 	})
+	if end == bad || skipSpace(body, end) != len(body) {
+		// Words that were never meant for JSON may be what keeps a connection alive.
+		m.garbled = bytes.ContainsAny(body, "{[") && !valid(body)
+	}
 	if inner.present() {
 		walkMembers(body, inner.from, func(member []byte, v span) {
 			switch string(member) {
@@ -54,7 +59,11 @@ func readMessage(ev Event, raw []byte) (m message) {
 		})
 	}
 	if len(name) == 0 {
-		name = fieldOf(raw, "event")
+		// An error in the form of other APIs may have come behind the name of an
+		// event that did not.
+		if m.failed = failure.present() && !isNull(body, failure.from); !m.failed {
+			name = fieldOf(raw, "event")
+		}
 	}
 	m.settled = isSettled(string(status))
 	switch string(name) {
@@ -64,8 +73,6 @@ func readMessage(ev Event, raw []byte) (m message) {
 		m.ends = true
 	case "error":
 		m.failed = true
-	case "":
-		m.failed = failure.present() && !isNull(body, failure.from)
 	}
 	if m.failed {
 		m.ends = true
