@@ -11,7 +11,10 @@ type chatFolder struct {
 	message fields // the rest of it; the role is the first
 	calls   []chatCall
 	legacy  *chatCall // function_call
-	choice  fields    // without the message
+	lists   fields    // of the message, that grow: what each chunk adds
+	audio   *grown    // of the message
+	choice  fields    // without the message and logprobs
+	odds    *grown    // logprobs
 	top     fields    // without choices; id, created and model are the first
 	some    bool      // a choice has come
 	said    bool      // content has come
@@ -29,7 +32,12 @@ type chatCall struct {
 func (f *chatFolder) empty() bool { return !f.some && len(f.top) == 0 }
 
 func (f *chatFolder) len() int {
-	n := len(f.content) + f.texts.len() + f.message.len() + f.choice.len() + f.top.len()
+	n := len(f.content) + f.texts.len() + f.message.len() + f.lists.len() + f.choice.len() + f.top.len()
+	for _, g := range [...]*grown{f.audio, f.odds} {
+		if g != nil {
+			n += g.len()
+		}
+	}
 	for i := range f.calls {
 		n += f.calls[i].members.len() + f.calls[i].function.len() + len(f.calls[i].arguments)
 	}
@@ -69,6 +77,11 @@ func (f *chatFolder) takeChoice(choice []byte) {
 		case isNull(value, 0):
 		case (string(name) == "delta" || string(name) == "message") && value[0] == '{':
 			f.takeMessage(value)
+		case string(name) == "logprobs" && value[0] == '{':
+			if f.odds == nil {
+				f.odds = &grown{}
+			}
+			f.odds.take(value, func(string) bool { return false })
 		default:
 			f.choice.set(name, value)
 		}
@@ -98,6 +111,13 @@ func (f *chatFolder) takeMessage(message []byte) {
 			}
 			f.legacy.takeFunction(value)
 		case string(name) == "role" && f.message.get("role") != nil:
+		case string(name) == "audio" && value[0] == '{':
+			if f.audio == nil {
+				f.audio = &grown{}
+			}
+			f.audio.take(value, func(name string) bool { return name == "data" || name == "transcript" })
+		case value[0] == '[' && string(name) != "content":
+			f.lists.grow(name, value)
 		default:
 			f.message.set(name, value)
 		}
@@ -184,6 +204,12 @@ func (f *chatFolder) append(dst []byte) []byte {
 		dst = append(dst, '"')
 	}
 	dst = f.message.append(dst)
+	for i := range f.lists {
+		dst = append(append(appendName(dst, []byte(f.lists[i].name)), f.lists[i].value...), ']')
+	}
+	if f.audio != nil {
+		dst = f.audio.append(append(appendComma(dst), `"audio": `...))
+	}
 	if f.legacy != nil {
 		dst = f.legacy.appendFunction(append(appendComma(dst), `"function_call": `...))
 	}
@@ -204,6 +230,9 @@ func (f *chatFolder) append(dst []byte) []byte {
 		f.top.set([]byte("object"), []byte(`"chat.completion"`))
 	}
 	dst = f.choice.append(append(dst, '}'))
+	if f.odds != nil {
+		dst = f.odds.append(append(appendComma(dst), `"logprobs": `...))
+	}
 	dst = f.top.append(append(dst, "}]"...))
 	return append(dst, '}')
 }

@@ -50,6 +50,17 @@ func TestFolderOfChunks(t *testing.T) {
 	f(`{"object":"chat.completion","choices":[{"message":{"content":"a"},"x":1}],"usage":{"prompt_tokens":2}}`,
 		`{"choices":[{"delta":{"content":"a"},"x":1}],"usage":{"prompt_tokens":1}}`, `{"choices":[],"usage":{"prompt_tokens":2}}`, `{"choices":[],"usage":null}`)
 	f(`{"usage":{}}`, `{"usage":{}}`)
+	// What each chunk adds to.
+	f(`{"object":"chat.completion","choices":[{"message":{"content":"ab"},"logprobs":{"content":[{"token":"a"},{"token":"b"}],"refusal":null},"finish_reason":"stop"}]}`,
+		`{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"token":"a"}],"refusal":null}}]}`, `{"choices":[{"delta":{"content":"b"},"logprobs":{"content":[ {"token":"b"} ],"refusal":null}}]}`,
+		`{"choices":[{"delta":{},"logprobs":null,"finish_reason":"stop"}]}`)
+	f(`{"object":"chat.completion","choices":[{"message":{"content":null},"logprobs":{"content":null,"refusal":[{"token":"n"},{"token":"o"}]}}]}`,
+		`{"choices":[{"delta":{},"logprobs":{"content":null,"refusal":[]}}]}`, `{"choices":[{"delta":{},"logprobs":{"content":null,"refusal":[{"token":"n"}]}}]}`,
+		`{"choices":[{"delta":{},"logprobs":{"refusal":[{"token":"o"}]}}]}`)
+	f(told(`"content":null,"audio":{"data":"AAAABBBB","transcript":"he\"llo","id":"a1","expires_at":6}`, "stop"), with(choice(`"role":"assistant","audio":{"id":"a1","transcript":"he\"","expires_at":5}`, ""), names),
+		choice(`"audio":{"transcript":"llo"}`, ""), choice(`"audio":{"data":"AAAA"}`, ""), choice(`"audio":{"data":"BBBB","expires_at":6}`, `,"finish_reason":"stop"`))
+	f(told(`"content":"a","images":[{"i":1},{"i":2}],"reasoning_details":[{"text":"x"},{"text":"x"}],"annotations":[]`, "stop"),
+		with(choice(`"role":"assistant","images":[{"i":1}],"reasoning_details":[{"text":"x"}],"annotations":[ ]`, ""), names), choice(`"reasoning_details":[{"text":"x"}],"images":[]`, ""), choice(`"images":[{"i":2}]`, ""), tellEnd("a", "stop"))
 }
 
 func TestSalvageOfACompletion(t *testing.T) {
