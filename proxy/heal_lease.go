@@ -73,6 +73,9 @@ func (e *exchange) noKey(wait time.Duration) *refusal {
 	if e.group.keys != nil && e.group.keys.Refused(time.Now()) {
 		return &refusal{503, fmt.Sprintf("the upstream takes none of the keys of group %q", e.group.Name), wait}
 	}
+	if e.keptParked(e.group, time.Now()) > 0 {
+		return &refusal{429, fmt.Sprintf("the quota of the key of group %q that made what the request names is used up", e.group.Name), wait}
+	}
 	return &refusal{429, fmt.Sprintf("the quotas of all keys of group %q are used up", e.group.Name), wait}
 }
 

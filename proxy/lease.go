@@ -55,6 +55,9 @@ func (e *exchange) borrow(now time.Time) (wait time.Duration, err error) {
 	if wait, err = e.borrowFrom(home, now, avoid, key); err == nil {
 		return 0, nil
 	}
+	if e.keptParked(home, now) > 0 {
+		return wait, err
+	}
 	if home.fallback != nil {
 		sooner, err := e.borrowFrom(home.fallback, now, routing.NoTarget, routing.NoKey)
 		if err == nil {
@@ -86,13 +89,31 @@ func (e *exchange) borrowKey(g *group, now time.Time, avoid int) (key int, wait 
 		return routing.NoKey, 0, nil
 	}
 	model := e.modelFor(g)
-	if f := &e.from; f.group == g && f.key != routing.NoKey && g.keys.AcquireSame(now, model, f.key) {
-		return f.key, 0, nil
+	if f := &e.from; f.group == g && f.key != routing.NoKey {
+		if g.keys.AcquireSame(now, model, f.key) {
+			return f.key, 0, nil
+		}
+		if wait = e.keptParked(g, now); wait > 0 {
+			return routing.NoKey, wait, errParked
+		}
 	}
 	if key, wait = g.keys.Acquire(now, model, avoid); key == routing.NoKey {
 		return key, wait, errParked
 	}
 	return key, 0, nil
+}
+
+// keptParked returns the time for which the key is parked that made what the
+// request names, 0 when it is not, or does not matter to the group. No other key
+// will do meanwhile: to one of another project the API says 403, which clients do
+// not try again, and those of the same project have the same quota. What an
+// upload is sent to needs no key at all.
+func (e *exchange) keptParked(g *group, now time.Time) time.Duration {
+	f := &e.from
+	if f.group != g || f.bound || f.key == routing.NoKey || !e.usesKeys(g) {
+		return 0
+	}
+	return g.keys.Parked(now, e.modelFor(g), f.key)
 }
 
 // borrowAgain takes the target and the key of the attempt before: what that has
@@ -271,6 +292,9 @@ var keyReasons = map[int]string{400: "API_KEY_INVALID", 401: "status 401", 403: 
 // parkedFor returns the time until a key is admitted for the request, in its
 // group or the fallback; 0 when one is now.
 func (e *exchange) parkedFor(now time.Time) time.Duration {
+	if wait := e.keptParked(e.group, now); wait > 0 {
+		return wait
+	}
 	wait := time.Duration(0)
 	for i, g := range [...]*group{e.group, e.group.fallback} {
 		if g == nil {

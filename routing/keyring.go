@@ -191,6 +191,18 @@ func (k *Keyring) AcquireSame(now time.Time, model []byte, index int) bool {
 	return true
 }
 
+// Parked returns the time until the key of the given index is admitted for the
+// model again, 0 when it is now, or is ejected: nobody knows then whether it
+// will be.
+func (k *Keyring) Parked(now time.Time, model []byte, index int) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.keys[index].until.After(now) {
+		return 0
+	}
+	return k.wait(now, index, k.parks[string(model)], k.parks[allModels])
+}
+
 // Wait returns the time until a key is admitted for the model, 0 when one is
 // now, without taking one.
 func (k *Keyring) Wait(now time.Time, model []byte) (wait time.Duration) {

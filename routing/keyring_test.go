@@ -245,3 +245,25 @@ func BenchmarkKeyring(b *testing.B) {
 		})
 	}
 }
+
+func TestKeyParked(t *testing.T) {
+	k := testKeyring(3, 2)
+	f := func(index int, model []byte, want time.Duration) {
+		t.Helper()
+		if got := k.Parked(noon, model, index); got != want {
+			t.Errorf("key %d for %s: %v, want %v", index, model, got, want)
+		}
+	}
+	k.Park(1, pro, noon.Add(time.Second), noon)
+	k.Eject(2, "status 401", noon)
+	f(0, pro, 0)
+	f(1, pro, time.Second)
+	f(1, flash, 0)
+	f(2, pro, 0)
+	for range 2 {
+		k.AcquireSame(noon, flash, 0)
+	}
+	if k.Parked(noon, flash, 0) == 0 {
+		t.Error("a key that began what it may is admitted")
+	}
+}
