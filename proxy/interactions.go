@@ -217,11 +217,14 @@ func (r *resumer) flush() error {
 	return nil
 }
 
-// learn notes where the interaction is kept, before the client can ask for it.
+// learn notes where the interaction is kept, before the client can ask for it. The
+// rest of it, too, is to be had with its key alone.
 func (r *resumer) learn() {
 	if id := r.flow.ID(); !r.learnt && len(id) > 0 {
 		r.learnt = true
 		r.e.learnKept(append([]byte("interactions/"), id...))
+		l := &r.e.lease
+		r.e.from = whence{group: l.group, target: l.choice.Index, key: l.key}
 	}
 }
 

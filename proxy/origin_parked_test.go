@@ -43,3 +43,19 @@ func TestWhatIsKeptWaitsForItsKey(t *testing.T) {
 		t.Errorf("keys %q", f.keys())
 	}
 }
+
+// The rest of an interaction waits for the key that began it, too.
+func TestInteractionWaitsForItsKey(t *testing.T) {
+	f := keyed(t, 3, nil)
+	f.up.SetHandler(upstream.InTurn(
+		upstream.Script{upstream.Head(200, upstream.Chunked, "Content-Type", "text/event-stream"), upstream.Send(interCreated + interDelta(1)), upstream.Cut()},
+		upstream.Script{upstream.ErrorBody(429, "RESOURCE_EXHAUSTED", "x", 20*time.Millisecond)},
+		upstream.Script{upstream.Head(200, upstream.Chunked, "Content-Type", "text/event-stream"), upstream.Send(interDelta(2) + interEnd), upstream.End()},
+	))
+	f.up.Reset()
+	a := f.ask(interPath, interBody)
+	keys := keysUsed(f.up)
+	if a.err != nil || a.body != interCreated+interDelta(1)+interDelta(2)+interEnd || keys != strings.Repeat(keys[:1], 3) {
+		t.Errorf("with keys %q: %v\n%s", keys, a.err, a.body)
+	}
+}
