@@ -14,14 +14,19 @@ const (
 // what is known of how it joins.
 type join struct {
 	joining
-	m     matcher
-	sw    swallower
-	stops stopFinder
+	*jointWork // nil until an answer is continued: most never are
 
 	queue []byte // payloads that are held
 	ends  []int  // their ends in queue
 	raw   []byte // their texts, joined, as the insides of JSON strings
 	plain []byte // what raw stands for, without half a character at its end
+}
+
+// jointWork is what only an answer needs that is continued.
+type jointWork struct {
+	m     matcher
+	sw    swallower
+	stops stopFinder
 	whole []byte // the text delivered, for m and sw
 	lent  []byte // of the transcript's memory, where whole lies
 }
@@ -49,41 +54,42 @@ type joining struct {
 const maxKept, maxJoin = 256 << 10, 16 << 10
 
 func (j *join) reset(m Memory) {
-	j.releaseWhole(m)
-	if cap(j.whole)+cap(j.sw.want)+cap(j.queue) > maxKept {
-		*j = join{}
+	if w := j.jointWork; w != nil {
+		w.giveBack(m)
+		w.stops.stops, w.whole = nil, w.whole[:0]
+		if cap(w.whole)+cap(w.sw.want)+cap(j.queue) > maxKept {
+			*j = join{}
+		}
 	}
 	j.joining = joining{keep: -1}
-	j.stops.stops = nil
 	j.release()
-	j.whole = j.whole[:0]
 }
 
-// takeWhole makes room for n bytes of the text delivered, in m if there is one.
-func (j *join) takeWhole(m Memory, n int) {
-	j.releaseWhole(m)
+// take makes room for n bytes of the text delivered, in m if there is one.
+func (w *jointWork) take(m Memory, n int) {
+	w.giveBack(m)
 	if m != nil {
-		j.lent = m.Get(n)
-		j.whole = j.lent
+		w.lent = m.Get(n)
+		w.whole = w.lent
 	}
 }
 
-// releaseWhole gives the memory of the text delivered back, and drops what is
-// as large. None of it is used until the next continuation, which begins anew.
-func (j *join) releaseWhole(m Memory) {
-	if j.lent == nil {
+// giveBack gives the memory of the text delivered back, and drops what is as large.
+// None of it is used until the next continuation, which begins anew.
+func (w *jointWork) giveBack(m Memory) {
+	if w == nil || w.lent == nil {
 		return
 	}
-	m.Put(j.lent)
-	j.lent, j.whole = nil, nil
-	j.m.delivered, j.m.blank, j.m.anchor = nil, nil, nil
-	if cap(j.sw.want) > maxJoin {
-		j.sw.want = nil
+	m.Put(w.lent)
+	w.lent, w.whole = nil, nil
+	w.m.delivered, w.m.blank, w.m.anchor = nil, nil, nil
+	if cap(w.sw.want) > maxJoin {
+		w.sw.want = nil
 	}
 }
 
 // limits tells that delivered text may have to end before the attempt does.
-func (j *join) limits() bool { return j.doc != nil || !j.stops.off() }
+func (j *join) limits() bool { return j.doc != nil || j.jointWork != nil && !j.stops.off() }
 
 // abandon drops what is held: the attempt is over, and the next one starts
 // from what was delivered.
@@ -117,7 +123,10 @@ type Expect struct {
 // the text delivered so far.
 func (s *Splice) Continue(x Expect) {
 	j := &s.join
-	j.takeWhole(s.transcript.memory, s.transcript.Len())
+	if j.jointWork == nil {
+		j.jointWork = new(jointWork)
+	}
+	j.take(s.transcript.memory, s.transcript.Len())
 	j.whole = s.appendWhole(j.whole[:0])
 	j.base = len(j.whole)
 	j.text = !x.Resumed

@@ -13,7 +13,7 @@ type Memory interface {
 // UseMemory makes m the memory of the texts of all answers from the next Reset
 // on.
 func (s *Splice) UseMemory(m Memory) {
-	s.join.releaseWhole(s.transcript.memory)
+	s.join.giveBack(s.transcript.memory)
 	s.transcript.release()
 	s.transcript.memory = m
 }
@@ -21,6 +21,6 @@ func (s *Splice) UseMemory(m Memory) {
 // Release gives the memory of the text back before the Splice is put aside. It
 // must be Reset before it is used again.
 func (s *Splice) Release() {
-	s.join.releaseWhole(s.transcript.memory)
+	s.join.giveBack(s.transcript.memory)
 	s.transcript.release()
 }

@@ -57,4 +57,9 @@ func TestMemoryComesBack(t *testing.T) {
 	if n := cap(j.whole) + cap(j.sw.want) + cap(j.queue) + cap(j.raw) + cap(j.plain); n > 2*maxJoin {
 		t.Errorf("%d bytes are kept for the next answer", n)
 	}
+	p = &player{}
+	p.s.Reset(Form{}, retriedReasons, 1<<20)
+	if p.play(t, sse(say(long), say("The end."))); p.s.join.jointWork != nil {
+		t.Error("an answer that is not continued has memory for a seam")
+	}
 }
