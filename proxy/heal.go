@@ -73,9 +73,10 @@ type healing struct {
 	unproven   bool   // the body may yet turn out not to be a stream
 	out        []byte // a frame: what the client gets next; nil while there is nothing
 	outMem     *buffer
-	firstUntil time.Time
+	firstUntil time.Time // when the first event must have come, or, once finished, the end
 	holdUntil  time.Time // when text that is held back must be decided on
 	committed  bool
+	finished   bool // the finish of the attempt has come
 
 	last     response        // before the commit point: what the upstream said last
 	outcome  routing.Outcome // how the last attempt ended

@@ -34,8 +34,9 @@ type resumer struct {
 	in         inbox
 	out        []byte // a frame: what the client gets next; nil while there is nothing
 	outMem     *buffer
-	firstUntil time.Time
+	firstUntil time.Time // when the first event must have come, or, once finished, the end
 	committed  bool
+	finished   bool // the last event of the attempt has come
 
 	outcome  routing.Outcome // how the last attempt ended
 	cause    error           // and why, where an error said so

@@ -48,6 +48,7 @@ func (r *resumer) start() {
 		body := e.bodyFor(r.body.B)
 		*p = plan{body: body, length: int64(len(body)), identity: true}
 	}
+	r.finished = false
 	r.firstUntil, r.hurried = r.attempt.hurry(e, r.ledger.Attempts > 1)
 	if err := r.attempt.start(e, true); err != nil {
 		r.broke(outcomeOf(err), err)
@@ -103,14 +104,16 @@ func (r *resumer) status() {
 
 // waitUntil says how long the next read of the attempt may take.
 func (r *resumer) waitUntil() time.Time {
-	stall := r.e.cfg.StallTimeout
+	at := time.Now().Add(r.e.cfg.StallTimeout)
 	switch {
 	case r.flow.Events() == 0:
 		return r.firstUntil
-	case r.flow.Ended():
-		stall = min(stall, finishGrace)
+	case !r.flow.Ended():
+		return at
+	case !r.finished:
+		r.finished, r.firstUntil = true, earlier(at, time.Now().Add(finishGrace))
 	}
-	return time.Now().Add(stall)
+	return r.firstUntil
 }
 
 // read takes the events that have come, and reads more when there are none.

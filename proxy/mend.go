@@ -42,6 +42,7 @@ func (h *healer) plan() bool {
 	}
 	body = e.renamedBody(h.forTarget(body))
 	h.attempt.plan = plan{body: body, length: int64(len(body)), identity: true}
+	h.finished = false
 	h.firstUntil, h.hurried = h.attempt.hurry(e, h.ledger.Attempts > 1)
 	return true
 }
@@ -138,11 +139,15 @@ func (h *healer) waitUntil() time.Time {
 
 // quietUntil says until when a stream may be silent that was heard of at last.
 func (h *healer) quietUntil(last time.Time) time.Time {
-	stall := h.e.cfg.StallTimeout
+	at := last.Add(h.e.cfg.StallTimeout)
 	if h.splice.Finished() && !h.splice.Sloppy() {
-		stall = min(stall, finishGrace)
+		// Comments, which some upstreams send for as long as a connection
+		// lasts, do not make it later.
+		if !h.finished {
+			h.finished, h.firstUntil = true, earlier(at, last.Add(finishGrace))
+		}
+		at = earlier(at, h.firstUntil)
 	}
-	at := last.Add(stall)
 	if !h.holdUntil.IsZero() && !isDecoder(h.src) {
 		at = earlier(at, h.holdUntil)
 	}
