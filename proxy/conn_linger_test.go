@@ -46,6 +46,9 @@ func TestRefusalReachesWhoStillSends(t *testing.T) {
 	length := fmt.Sprint("Content-Length: ", large)
 	f("length", 413, post(streamPath, length), body)
 	f("chunks", 413, post(streamPath, "Transfer-Encoding: chunked"), strings.Repeat("10000\r\n"+body[:1<<16]+"\r\n", large>>16)+"0\r\n\r\n")
+	f("no chunk", 400, post(streamPath, "Transfer-Encoding: chunked"), "no length\r\n"+body)
+	f("no length", 400, post(streamPath, "Content-Length: much"), body)
+	f("two lengths", 400, post(streamPath, "Content-Length: 1\r\n"+length), body)
 	f("path", 400, post("/a/../b", length), body)
 	f("head", 431, "GET / HTTP/1.1\r\nHost: a\r\n", "X: "+body+"\r\n\r\n")
 }

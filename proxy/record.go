@@ -98,9 +98,7 @@ func (e *exchange) refuseBody(ctx *fasthttp.RequestCtx, err error, limit int64) 
 		return
 	}
 	e.refuse(ctx, bodyRefusal(err, limit))
-	if err == errTooLarge {
-		e.client.leaveUnread(ctx)
-	}
+	e.client.leaveUnread(ctx)
 	ctx.SetConnectionClose()
 }
 

@@ -254,12 +254,13 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case s.shook(ctx.Conn()):
 		r = refuse(400, "the TLS handshake failed")
 	case errors.As(err, &small):
-		if c, _ := ctx.Conn().(*clientConn); c != nil {
-			c.unread.Store(true)
-		}
 		r = refuse(431, fmt.Sprintf("the request head is larger than %d bytes", s.cfg.MaxHeaderBytes))
 	case isTimeout(err):
 		r = refuse(408, "the request did not arrive in time")
+	}
+	if c, _ := ctx.Conn().(*clientConn); c != nil && !s.shook(c) && !isTimeout(err) {
+		// There may be more of it.
+		c.unread.Store(true)
 	}
 	writeFailure(ctx, r.status, r.message)
 	s.metrics.requests.WithLabelValues("", kindNames[kindRefused], codeClass(r.status)).Inc()
