@@ -231,7 +231,6 @@ func (r *relayed) respond(ctx *fasthttp.RequestCtx) {
 	e.s.copyResponseHead(resp, &r.a.head)
 	if r.upload != nil && r.a.head.StatusCode() >= 400 && !r.upload.sent() {
 		// Nobody wants the rest of the body.
-		r.upload.last = true
 		resp.SetConnectionClose()
 	}
 	r.setRetryAfter(&resp.Header)

@@ -133,7 +133,6 @@ type upload struct {
 	left  int64 // bytes to come, -1: chunked
 	done  chan struct{}
 	whole bool // everything was sent; valid after done
-	last  bool // the client's connection is closed behind the answer
 }
 
 // startUpload sends the rest of body, left bytes or, when left is negative,
@@ -229,7 +228,7 @@ func (u *upload) join() {
 	u.e.client.uploads = false
 	if !u.whole {
 		u.a.body.dirty = true
-		u.e.client.unread.Store(u.last)
+		u.e.client.unread.Store(true)
 	}
 }
 

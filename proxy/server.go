@@ -174,6 +174,10 @@ func (s *Server) newHTTP() *fasthttp.Server {
 // noteState notes whether a request has begun on a connection and is not over.
 func noteState(conn net.Conn, to fasthttp.ConnState) {
 	if c, ok := conn.(*clientConn); ok {
+		if to == fasthttp.StateIdle && c.unread.Load() {
+			// The rest of the body had come, and was passed over.
+			c.unread.Store(false)
+		}
 		c.active.Store(to == fasthttp.StateActive)
 	}
 }

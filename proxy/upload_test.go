@@ -90,6 +90,37 @@ func TestUploadAnsweredEarly(t *testing.T) {
 	f("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n")
 }
 
+// TestEarlyAnswerReachesWhoStillSends sends all of an upload that is answered in
+// the middle of it, with whatever status, and reads then.
+func TestEarlyAnswerReachesWhoStillSends(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain, nil)
+	const large = 32 << 20 // more than all buffers of a connection hold
+	for _, status := range []int{200, 308, 403, 500} {
+		r.up.SetStreamer(func(_ *upstream.Request, body io.Reader) upstream.Script {
+			io.ReadFull(body, make([]byte, 5))
+			return upstream.Script{upstream.Status(status, nil, "no more of this")}
+		})
+		for _, send := range []string{
+			fmt.Sprintf("Content-Length: %d\r\n\r\n%s", large, strings.Repeat("x", large)),
+			"Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("10000\r\n"+strings.Repeat("x", 1<<16)+"\r\n", large>>16) + "0\r\n\r\n",
+		} {
+			w := r.wire()
+			if _, err := io.WriteString(w, media+send); err != nil {
+				t.Fatalf("%d: sending: %v", status, err)
+			}
+			if _, body := w.wants("POST", status); body != "no more of this" {
+				t.Errorf("%d: %q", status, body)
+			}
+			if n, err := w.r.ReadByte(); err != io.EOF {
+				t.Errorf("%d: %q, %v behind it", status, n, err)
+			}
+			w.Close()
+		}
+		r.idle()
+	}
+}
+
 // TestUploadBehindAnswer: an upload that is answered while it is still sent on,
 // by another goroutine, comes behind another request. What is kept of the first
 // answer is written by one of the two alone.
