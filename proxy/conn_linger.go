@@ -32,15 +32,16 @@ func (c *clientConn) leaveUnread(ctx *fasthttp.RequestCtx) {
 // linger says that nothing more will be sent and reads until the client has
 // done the same, or is silent for lingerFor, or has gone on for most. What comes
 // is read below TLS, and by the connection itself, which several may read from.
+// Little memory is held while nothing comes: there are many such connections when
+// requests are refused because there is too much of them.
 func (c *clientConn) linger(most time.Duration) {
 	closeWrite(c.Conn)
-	in := unwrapped(c.below)
-	buf := copyBuffers.Get().(*copyBuffer)
-	defer copyBuffers.Put(buf)
+	in := pipe{src: unwrapped(c.below)} // only to read from
+	defer in.giveBack()
 	end := time.Now().Add(most)
 	for {
-		in.SetReadDeadline(earlier(time.Now().Add(lingerFor), end))
-		if _, err := in.Read(buf[:]); err != nil {
+		in.src.SetReadDeadline(earlier(time.Now().Add(lingerFor), end))
+		if _, err := in.read(); err != nil {
 			return
 		}
 	}
