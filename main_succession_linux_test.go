@@ -125,6 +125,41 @@ func TestProving(t *testing.T) {
 	<-u.ended
 }
 
+// TestSecondSignalBesideNewProcess: a new process that does not end when it is told
+// to keeps nobody from leaving at once.
+func TestSecondSignalBesideNewProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, pidFile := filepath.Join(dir, "proxy"), filepath.Join(dir, "pid")
+	u := newUnit(t, storyOrEcho())
+	if err := os.Symlink(os.Args[0], path); err != nil {
+		t.Fatal(err)
+	}
+	cmd := u.start(path, "")
+	u.told("READY=1")
+	os.Remove(path)
+	script := "#!/bin/sh\ntrap 'echo asked to end >&2' TERM\necho $$ >" + pidFile + "\necho begun >&2\nwhile :; do sleep 0.1; done\n"
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Signal(syscall.SIGUSR2)
+	u.says("begun")
+	b, _ := os.ReadFile(pidFile)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	cmd.Process.Signal(syscall.SIGTERM)
+	u.says("asked to end")
+	cmd.Process.Signal(syscall.SIGTERM)
+	u.ends(cmd, 1)
+	u.says("second signal, leaving at once")
+	if !alive(pid) {
+		t.Error("the new process was waited for")
+	}
+}
+
 // open asks for an answer that lasts, on a connection of its own.
 func (u *unit) open(addr string) net.Conn {
 	u.t.Helper()

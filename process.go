@@ -200,10 +200,16 @@ func (p *process) attend() (*successor, error) {
 		case got := <-p.stop:
 			close(p.stopping)
 			if upgrading {
-				if next := <-handed; next != nil {
-					// It was ready in the same moment. It is the one to be told.
-					next.cmd.Process.Signal(syscall.SIGTERM)
-					return next, nil
+				select {
+				case next := <-handed:
+					if next != nil {
+						// It was ready in the same moment. It is the one to be told.
+						next.cmd.Process.Signal(syscall.SIGTERM)
+						return next, nil
+					}
+				case again := <-p.stop:
+					// The new one has not ended yet.
+					p.leave(again)
 				}
 			}
 			p.log.Info("draining", "signal", got.String(), "requests", p.server.Running(), "timeout", p.cfg.DrainTimeout)
@@ -325,8 +331,10 @@ func (p *process) refuseUpgrades() {
 	}
 }
 
-func (p *process) leaveOnSignal() {
-	got := <-p.stop
+func (p *process) leaveOnSignal() { p.leave(<-p.stop) }
+
+// leave ends the program.
+func (p *process) leave(got os.Signal) {
 	p.log.Warn("second signal, leaving at once", "signal", got.String())
 	p.sockets.close()
 	removePID(p.pidFile)
