@@ -120,8 +120,8 @@ func (c *clientConn) Read(p []byte) (int, error) {
 func (c *clientConn) shook(err error) {
 	c.from.certs.handshakes.end(c.shaking)
 	c.shaking = nil
-	if err != nil {
-		spokePlain(c.below, err)
+	if err != nil && spokePlain(c.below, err) {
+		c.unread.Store(true)
 	}
 }
 

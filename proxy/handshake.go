@@ -57,16 +57,19 @@ func (h *handshakes) end(this *list.Element) {
 }
 
 // spokePlain answers, in plain HTTP, a client whose handshake failed with err
-// because it speaks that.
-func spokePlain(below net.Conn, err error) {
+// because it speaks that. It tells whether it has: there may be more of the request.
+func spokePlain(below net.Conn, err error) bool {
 	var other tls.RecordHeaderError
 	if !errors.As(err, &other) {
-		return
+		return false
 	}
 	switch string(other.RecordHeader[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET":
 		const body = "this listener speaks HTTPS\n"
 		below.SetWriteDeadline(time.Now().Add(slowHandshake))
 		io.WriteString(below, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"+body)
+		closeWrite(below)
+		return true
 	}
+	return false
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -217,19 +218,25 @@ func TestTLSSlowHandshakes(t *testing.T) {
 	<-trickling
 }
 
-// TestTLSPlainClient: who speaks HTTP to the port is told so.
+// TestTLSPlainClient: who speaks HTTP to the port is told so, also when there is more
+// of the request than was looked at.
 func TestTLSPlainClient(t *testing.T) {
 	s := newSecured(t, nil)
-	c := s.dial()
-	c.SetDeadline(time.Now().Add(patience))
-	io.WriteString(c, "POST /v1/x HTTP/1.1\r\nHost: a\r\n\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(resp.Body)
-	if resp.StatusCode != 400 || !strings.Contains(string(b), "HTTPS") {
-		t.Errorf("%d %q %v", resp.StatusCode, b, err)
+	for _, size := range []int{0, 32 << 20} {
+		c := s.dial()
+		c.SetDeadline(time.Now().Add(patience))
+		if _, err := fmt.Fprintf(c, "POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)); err != nil {
+			t.Fatalf("%d: sending: %v", size, err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 400 || !strings.Contains(string(b), "HTTPS") {
+			t.Errorf("%d: %d %q %v", size, resp.StatusCode, b, err)
+		}
+		c.Close()
 	}
 	if n := s.up.Count(); n != 0 {
 		t.Errorf("%d requests went upstream", n)
