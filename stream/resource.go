@@ -74,8 +74,10 @@ var kinds = [...][]byte{
 // ResourceName returns the name of what the API keeps for a caller, "files/abc",
 // out of a name, a path or a URL; nil when that is of nothing such. It aliases
 // text, unless what stands in a path is a name itself, "files/files%2Fabc", as
-// OpenAI's clients write it.
-func ResourceName(text []byte) []byte {
+// OpenAI's clients write it: escaped once.
+func ResourceName(text []byte) []byte { return resourceName(text, true) }
+
+func resourceName(text []byte, escaped bool) []byte {
 	for _, kind := range kinds {
 		i := bytes.LastIndex(text, kind)
 		if i < 0 || i > 0 && text[i-1] != '/' {
@@ -85,9 +87,9 @@ func ResourceName(text []byte) []byte {
 		for end < len(text) && bytes.IndexByte([]byte("/:?#"), text[end]) < 0 {
 			end++
 		}
-		if id := text[i+len(kind) : end]; bytes.IndexByte(id, '%') >= 0 {
+		if id := text[i+len(kind) : end]; escaped && bytes.IndexByte(id, '%') >= 0 {
 			if plain, err := url.PathUnescape(string(id)); err == nil {
-				if name := ResourceName([]byte(plain)); name != nil {
+				if name := resourceName([]byte(plain), false); name != nil {
 					return name
 				}
 			}

@@ -33,6 +33,8 @@ func TestResourceName(t *testing.T) {
 	f("/v1beta/openai/videos/models%2fveo%2Foperations%2fo1", "operations/o1")
 	f("/v1beta/openai/videos/models/veo/operations/o1/content", "operations/o1")
 	f("/v1beta/files/a%2Fb", "files/a%2Fb")
+	// Escapes are resolved once: a name of a MiB may have a thousand inside each other.
+	f("files/files%2Ffiles%252Fa", "files/files%2Fa")
 	f("/v1beta/files/a%zzb", "files/a%zzb")
 	f("gs://bucket/profiles/x", "")
 	f("models/x", "")
