@@ -135,6 +135,22 @@ func TestRefusedKeyIsEjected(t *testing.T) {
 	}
 }
 
+// Where there is no other key, a refusal that comes as the first event is told as
+// one that comes as a status: it may name the key.
+func TestRefusalOfAKeyStaysHere(t *testing.T) {
+	refusal := `{"error": {"code": 403,"message": "Consumer 'api_key:` + string(secrets(1)[0].Secret) + `' has been suspended.","status": "PERMISSION_DENIED"}}`
+	for name, script := range map[string]upstream.Script{
+		"status": {upstream.Status(403, nil, refusal)},
+		"event":  {upstream.Head(200, upstream.Chunked, "Content-Type", "text/event-stream"), upstream.Send("data: " + refusal + "\r\n\r\n"), upstream.End()},
+	} {
+		f := keyed(t, 1, nil)
+		f.play(script)
+		if a := f.ask(streamPath, f.body); a.status != 503 || !strings.Contains(a.body, "takes none of the keys") || strings.Contains(a.body, "CANARY") {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
 // A key refused in the middle of an answer is none of the client's business.
 func TestRefusedKeyInMidAnswer(t *testing.T) {
 	f := keyed(t, 3, nil)

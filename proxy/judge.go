@@ -88,7 +88,11 @@ func (h *healer) failed(payload []byte) {
 	f := h.splice.Failure()
 	h.keyFault = h.e.blameKey(f.Code, f, f.Delay, f.HasDelay)
 	h.told, h.hasTold = h.e.toldBy(&f, f.Delay, f.HasDelay)
-	h.last.failure(f.Code, h.form.Framing.AppendErrorBody(nil, payload))
+	if !h.keyFault || !aboutKey(f.Code) {
+		// What is said of a key of the group, which may be the key itself, is for
+		// nobody else, see keyStatus.
+		h.last.failure(f.Code, h.form.Framing.AppendErrorBody(nil, payload))
+	}
 	if routing.RetryableStatus(f.Code) || h.keyFault {
 		h.broke(routing.StreamError, nil)
 		return
