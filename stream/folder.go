@@ -6,7 +6,7 @@ package stream
 //
 //   - texts that follow one another are one part, and so are thoughts; a part
 //     that holds anything else, such as a signature, stays a part of its own;
-//   - grounding, citations and their like are merged;
+//   - grounding, citations and their like are merged, log probabilities follow one another;
 //   - usageMetadata is the last that names any count;
 //   - responseId, modelVersion and createTime are the first, all else the last.
 //
@@ -20,7 +20,8 @@ type Folder struct {
 	parts     []byte   // without brackets and, while open, without the last one's end
 	open      openPart // the last part goes on
 	count     int      // parts that have begun
-	candidate fields   // without content
+	candidate fields   // without content and logprobsResult
+	odds      *grown   // logprobsResult
 	content   fields   // without parts
 	top       fields   // without candidates
 	some      bool     // a candidate has come
@@ -47,7 +48,11 @@ func (f *Folder) Empty() bool {
 
 // Len returns how many bytes are kept.
 func (f *Folder) Len() int {
-	return len(f.parts) + f.candidate.len() + f.content.len() + f.top.len() + f.around.len() + f.chat.len()
+	n := len(f.parts) + f.candidate.len() + f.content.len() + f.top.len() + f.around.len() + f.chat.len()
+	if f.odds != nil {
+		n += f.odds.len()
+	}
+	return n
 }
 
 // Reset empties the Folder and makes it ready for payloads of a dialect.
@@ -135,14 +140,17 @@ func (f *Folder) takeCandidate(c []byte) {
 		case isNull(value, 0):
 		case string(name) == "content":
 			f.takeContent(value)
+		case string(name) == "logprobsResult" && value[0] == '{':
+			if f.odds == nil {
+				f.odds = &grown{}
+			}
+			f.odds.take(value, func(string) bool { return false })
 		case old == nil || value[0] != '{' || old[0] != '{':
 			f.candidate.set(name, value)
 		case string(name) == "groundingMetadata":
 			f.candidate.set(name, mergeGrounding(old, value))
 		case string(name) == "citationMetadata", string(name) == "urlContextMetadata":
 			f.candidate.set(name, mergeObjects(old, value))
-		case string(name) == "logprobsResult":
-			f.candidate.set(name, chainObjects(old, value))
 		default:
 			f.candidate.set(name, value)
 		}
@@ -265,6 +273,9 @@ func (f *Folder) Append(dst []byte) []byte {
 	}
 	if f.some {
 		dst = f.candidate.append(dst)
+		if f.odds != nil {
+			dst = f.odds.append(append(appendComma(dst), `"logprobsResult": `...))
+		}
 		dst = append(dst, "}]"...)
 	}
 	dst = append(f.top.append(dst), '}')

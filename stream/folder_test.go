@@ -2,6 +2,8 @@ package stream
 
 import (
 	"encoding/json"
+	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -154,4 +156,30 @@ func FuzzFolder(f *testing.F) {
 			t.Fatalf("%q and %q became %q, text %q instead of %q", a, b, got, text, want)
 		}
 	})
+}
+
+// TestFolderAddsWhatIsNew: a piece takes the memory of what is in it, however much
+// there is before it.
+func TestFolderAddsWhatIsNew(t *testing.T) {
+	for _, payload := range []string{
+		candidate(`{"text": "a"}`, `,"logprobsResult": {"chosenCandidates": [{"token": "a"}]}`),
+		choice(`"reasoning_content":"some words"`, ""),
+	} {
+		taken := func(pieces int) uint64 {
+			var f Folder
+			if f.Reset(Native); strings.Contains(payload, "choices") {
+				f.Reset(OpenAI)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range pieces {
+				f.Take([]byte(payload))
+			}
+			runtime.ReadMemStats(&after)
+			return after.TotalAlloc - before.TotalAlloc
+		}
+		if few, many := taken(1000), taken(8000); many > 16*few {
+			t.Errorf("%s: 1000 pieces take %d bytes, 8000 take %d", payload, few, many)
+		}
+	}
 }

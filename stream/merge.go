@@ -11,13 +11,6 @@ func mergeObjects(old, new []byte) []byte {
 	return combine(old, new, func(_ string, a, b []byte) []byte { return union(items(a), items(b)) })
 }
 
-// chainObjects is mergeObjects with lists one behind the other.
-func chainObjects(old, new []byte) []byte {
-	return combine(old, new, func(_ string, a, b []byte) []byte {
-		return appendItems(nil, append(items(a), items(b)...))
-	})
-}
-
 // mergeGrounding merges two groundingMetadata of one answer
 // (https://ai.google.dev/api/generate-content#groundingmetadata). Supports name
 // chunks by their place in groundingChunks: where the two lists differ, the new

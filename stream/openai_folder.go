@@ -1,13 +1,11 @@
 package stream
 
-import "bytes"
-
 // chatFolder is what a Folder has of OpenAI-compatible payloads: chunks, whose
 // deltas it adds up, and whole completions. It makes one chat.completion of
 // them (https://platform.openai.com/docs/api-reference/chat/object).
 type chatFolder struct {
 	content []byte // the inside of the content string, as far as it was not spilled
-	texts   fields // of the message, that are added up: insides of strings
+	texts   fields // of the message, that are added up: strings without their end
 	message fields // the rest of it; the role is the first
 	calls   []chatCall
 	legacy  *chatCall // function_call
@@ -100,7 +98,7 @@ func (f *chatFolder) takeMessage(message []byte) {
 		case string(name) == "content" && f.said:
 			// Whatever this is, there is text already.
 		case (string(name) == "reasoning_content" || string(name) == "reasoning" || string(name) == "refusal") && isString:
-			f.texts.set(name, append(bytes.Clone(f.texts.get(string(name))), value[1:len(value)-1]...))
+			f.texts.grow(name, value)
 		case string(name) == "tool_calls":
 			for _, call := range items(value) {
 				f.takeCall(call)
@@ -200,8 +198,7 @@ func (f *chatFolder) append(dst []byte) []byte {
 		dst = append(append(dst, f.content...), '"')
 	}
 	for i := range f.texts {
-		dst = append(append(appendName(dst, []byte(f.texts[i].name)), '"'), f.texts[i].value...)
-		dst = append(dst, '"')
+		dst = append(append(appendName(dst, []byte(f.texts[i].name)), f.texts[i].value...), '"')
 	}
 	dst = f.message.append(dst)
 	for i := range f.lists {
