@@ -23,6 +23,9 @@ func delta(id int, text string) string {
 
 const completed = "event: interaction.completed\ndata: {\"interaction\":{\"id\":\"v1_i\",\"status\":\"completed\",\"usage\":{\"total_tokens\":3}},\"event_type\":\"interaction.completed\",\"event_id\":\"end\"}\n\n"
 
+// nested is an event with more levels of JSON than are looked at.
+var nested = named("step.delta", `{"delta":`+strings.Repeat("[", 300)+strings.Repeat("]", 300)+`,"event_type":"step.delta","event_id":"e1"}`)
+
 const done = "event: done\ndata: [DONE]\n\n"
 
 func status(s string) string {
@@ -124,6 +127,7 @@ var interactionCases = []struct {
 	{"escapes in an identity", []string{begun("v1_i") + strings.ReplaceAll(delta(1, "a"), "e1", `\u00651`) + "!", delta(1, "a") + completed},
 		begun("v1_i") + strings.ReplaceAll(delta(1, "a"), "e1", `\u00651`) + completed, "cut complete"},
 	{"not JSON", []string{begun("v1_i") + "data: nonsense\n\n" + completed}, begun("v1_i") + "data: nonsense\n\n" + completed, "complete"},
+	{"nested deep", []string{begun("v1_i") + nested + completed}, begun("v1_i") + nested + completed, "complete"},
 	{"no whole JSON", []string{begun("v1_i") + delta(1, "a") + "data: {nonsense\n\n" + delta(2, "b"), delta(2, "b") + completed}, begun("v1_i") + delta(1, "a") + delta(2, "b") + completed, "cut complete"},
 	{"no whole JSON behind the end", []string{begun("v1_i") + completed + "data: [DOevent: error\n\n"}, begun("v1_i") + completed, "complete"},
 	{"an error behind half an event", []string{begun("v1_i") + delta(1, "a") + strings.TrimSuffix(delta(2, "b"), "\n\n") + named("error", `{"error":{"code":"unavailable"},"event_type":"error"}`), delta(2, "b") + completed},

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -45,8 +46,9 @@ func readMessage(ev Event, raw []byte) (m message) {
 		}
 	})
 	if end == bad || skipSpace(body, end) != len(body) {
-		// Words that were never meant for JSON may be what keeps a connection alive.
-		m.garbled = bytes.ContainsAny(body, "{[") && !valid(body)
+		// Words that were never meant for JSON may be what keeps a connection alive,
+		// and JSON may be nested deeper than is looked at here.
+		m.garbled = bytes.ContainsAny(body, "{[") && !json.Valid(body)
 	}
 	if inner.present() {
 		walkMembers(body, inner.from, func(member []byte, v span) {
