@@ -145,12 +145,13 @@ func (h *healer) refusedAs(code int, body []byte) {
 	h.prepare()
 }
 
-// watchHeld notes until when text that is held back may be.
+// watchHeld notes until when text that is held back may be. What goes on being held
+// for longer is a part of the repeat; with what comes behind it, it may be none.
 func (h *healer) watchHeld() {
 	switch {
 	case !h.splice.Holding():
 		h.holdUntil = time.Time{}
-	case h.holdUntil.IsZero():
+	case h.holdUntil.IsZero(), h.holdUntil.Equal(farFuture) && h.splice.Events() > h.heldEvents:
 		h.holdUntil = time.Now().Add(holdTime)
 	}
 }
@@ -163,7 +164,7 @@ func (h *healer) settled(err error) bool {
 		return false
 	}
 	// Whatever is still held after this is a part of the repeat.
-	h.holdUntil = farFuture
+	h.holdUntil, h.heldEvents = farFuture, h.splice.Events()
 	var v stream.Verdict
 	if h.out, v = h.splice.Settle(h.out); v != stream.More {
 		h.judge(v, nil, nil)

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"gemini-resilient-proxy/bench/upstream"
 	"gemini-resilient-proxy/proxy"
@@ -176,13 +177,22 @@ func TestChaosCutsEveryStreamAndHealsIt(t *testing.T) {
 }
 
 // Text of a continuation is held back until it is known how it joins, but not
-// for longer than a second.
+// for longer than a second. What is the beginning of a repeat for longer is held for
+// another one once it is none.
 func TestHeldTextIsReleasedInTime(t *testing.T) {
+	testHeldText(t, upstream.Text("and the second "))
+	testHeldText(t, upstream.Text("The"), upstream.Pause(1500*time.Millisecond), upstream.Text("n the second "))
+}
+
+func testHeldText(t *testing.T, begins ...upstream.Step) {
+	t.Helper()
 	release := make(chan struct{})
 	r := newRig(t, upstream.InTurn(
-		upstream.Script{upstream.Text("The first half is here, "), upstream.Cut()},
-		upstream.Script{upstream.Text("and the second "), upstream.Hold(release), upstream.TextFinish("follows.", "STOP")},
-	), func(c *proxy.Config) { c.ContinuePrompt = proxy.DefaultConfig().ContinuePrompt })
+		upstream.Script{upstream.Text("The first half of all that there is to say is here, "), upstream.Cut()},
+		append(begins, upstream.Hold(release), upstream.TextFinish("follows.", "STOP")),
+	), func(c *proxy.Config) {
+		c.ContinuePrompt, c.StallTimeout = proxy.DefaultConfig().ContinuePrompt, 5*time.Second
+	})
 	c := r.dial()
 	body := ask("tell me")
 	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: proxy\r\nContent-Length: %d\r\n\r\n%s", streamPath, len(body), body)
@@ -202,7 +212,7 @@ func TestHeldTextIsReleasedInTime(t *testing.T) {
 		}
 		got += line
 	}
-	if strings.Count(got, "follows.") != 1 {
-		t.Errorf("got %q", got)
+	if strings.Count(got, "follows.") != 1 || r.up.Count() != 2 {
+		t.Errorf("%d attempts, got %q", r.up.Count(), got)
 	}
 }

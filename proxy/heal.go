@@ -75,6 +75,7 @@ type healing struct {
 	outMem     *buffer
 	firstUntil time.Time // when the first event must have come, or, once finished, the end
 	holdUntil  time.Time // when text that is held back must be decided on
+	heldEvents int       // events of the attempt when it was decided on last
 	committed  bool
 	finished   bool // the finish of the attempt has come
 

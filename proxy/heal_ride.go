@@ -189,13 +189,14 @@ func (h *healer) goesOn() bool {
 	return !b.ended && b.broken == nil && !h.splice.Finished()
 }
 
-// beginsToHold tells that text has come which is held back, where none was. That
+// beginsToHold tells that text has come which is held back, where none was, or only
+// what was a part of the repeat. That
 // must not last: the loop, which knows how long the stream may be silent from
 // when it boarded, is to be asked anew.
 func (h *healer) beginsToHold() bool {
 	was := h.holdUntil
 	h.watchHeld()
-	return was.IsZero() && !h.holdUntil.IsZero()
+	return !h.holdUntil.IsZero() && !h.holdUntil.Equal(was)
 }
 
 // sendNow writes what is pending as one chunk. It is false when the client
