@@ -256,8 +256,12 @@ func TestOrdinaryRequestsAskNobody(t *testing.T) {
 	for _, share := range []*sharer{nil, one.sharer} {
 		e := &exchange{s: &Server{origins: routing.NewOrigins(10), share: share}, st: one.state, group: one.g, path: []byte("/v1beta/models/m:streamGenerateContent")}
 		body := []byte(`{"contents":[{"role":"user","parts":[{"text":"` + strings.Repeat("fileUri continuationToken ", 1000) + `"}]}]}`)
-		if n := testing.AllocsPerRun(100, func() { e.findOrigin(body); e.findUpload() }); n != 0 {
-			t.Errorf("%v allocations", n)
+		allocates := func() bool {
+			return testing.AllocsPerRun(100, func() { e.findOrigin(body); e.findUpload() }) != 0
+		}
+		// What others allocate meanwhile does not come every time.
+		if allocates() && allocates() && allocates() {
+			t.Error("it allocates")
 		}
 	}
 	if len(one.origins.asked) != 0 {
