@@ -151,7 +151,7 @@ func (h *healer) watchHeld() {
 	switch {
 	case !h.splice.Holding():
 		h.holdUntil = time.Time{}
-	case h.holdUntil.IsZero(), h.holdUntil.Equal(farFuture) && h.splice.Events() > h.heldEvents:
+	case h.holdUntil.IsZero(), h.holdUntil.Equal(farFuture) && uint32(h.splice.Events()) > h.heldEvents:
 		h.holdUntil = time.Now().Add(holdTime)
 	}
 }
@@ -164,7 +164,7 @@ func (h *healer) settled(err error) bool {
 		return false
 	}
 	// Whatever is still held after this is a part of the repeat.
-	h.holdUntil, h.heldEvents = farFuture, h.splice.Events()
+	h.holdUntil, h.heldEvents = farFuture, uint32(h.splice.Events())
 	var v stream.Verdict
 	if h.out, v = h.splice.Settle(h.out); v != stream.More {
 		h.judge(v, nil, nil)

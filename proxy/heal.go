@@ -75,9 +75,9 @@ type healing struct {
 	outMem     *buffer
 	firstUntil time.Time // when the first event must have come, or, once finished, the end
 	holdUntil  time.Time // when text that is held back must be decided on
-	heldEvents int       // events of the attempt when it was decided on last
 	committed  bool
-	finished   bool // the finish of the attempt has come
+	finished   bool   // the finish of the attempt has come
+	heldEvents uint32 // events of the attempt when held text was decided on last
 
 	last     response        // before the commit point: what the upstream said last
 	outcome  routing.Outcome // how the last attempt ended
