@@ -107,14 +107,15 @@ func (m *matcher) prepare(delivered []byte, x Expect) {
 // document for nothing.
 func (m *matcher) head() (head []byte, full bool) {
 	n, blank := 0, true
-	for i := range string(m.delivered[:min(len(m.delivered), utf8.UTFMax*MaxHeldRunes)]) {
+	for i := 0; i < min(len(m.delivered), utf8.UTFMax*MaxHeldRunes); {
 		r, size := utf8.DecodeRune(m.delivered[i:])
+		i += size
 		space := isBlank(r)
 		if !space || !blank && !m.document {
 			n++
 		}
 		if blank = space; n == restartLeast {
-			return m.delivered[:i+size], true
+			return m.delivered[:i], true
 		}
 	}
 	return nil, false
