@@ -52,7 +52,7 @@ func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64)
 	start := len(dst)
 	most := min(int64(length), limit) + 1 // the last one for the read that finds the end
 	if length > 0 {
-		dst = grow(dst, int(min(most, wholeBody)))
+		dst = grow(dst, min(length, wholeBody))
 	}
 	for {
 		if int64(len(dst)-start) > limit {
