@@ -190,9 +190,8 @@ func (h *healer) goesOn() bool {
 }
 
 // beginsToHold tells that text has come which is held back, where none was, or only
-// what was a part of the repeat. That
-// must not last: the loop, which knows how long the stream may be silent from
-// when it boarded, is to be asked anew.
+// what was a part of the repeat. That must not last: the loop, which knows how long
+// the stream may be silent from when it boarded, is to be asked anew.
 func (h *healer) beginsToHold() bool {
 	was := h.holdUntil
 	h.watchHeld()

@@ -47,9 +47,7 @@ func (s *Server) probe(ctx context.Context, l *clientListener) error {
 		return ask(ctx, l, s.dialBehind)
 	}
 	err := ask(ctx, l, dialSocket)
-	if err != nil && outOfDescriptors(err) {
-		// As for a client: what lies idle gives way.
-		s.closeIdle()
+	if s.MakeRoom(err) {
 		err = ask(ctx, l, dialSocket)
 	}
 	switch {

@@ -56,8 +56,7 @@ func (s *Server) Reload() error {
 	defer r.mu.Unlock()
 	before := s.stampFiles()
 	cfg, err := r.source()
-	if outOfDescriptors(err) {
-		s.closeIdle()
+	if s.MakeRoom(err) {
 		cfg, err = r.source()
 	}
 	if err == nil {

@@ -243,9 +243,9 @@ func AppendFailure(dst []byte, code int, status, message string) []byte {
 
 // AppendToldFailure appends payload, an error object that came in a stream, with
 // all that it says besides what a Failure holds, on one line and spaced as
-// AppendFailure does: often the API prints it over many. ok is false when clients would not know it for an error: they look for "error" as its
-// first member, those of the API also for a code in it that is a number of an HTTP
-// error.
+// AppendFailure does: often the API prints it over many. ok is false when clients
+// would not know it for an error: they look for "error" as its first member, those
+// of the API also for a code in it that is a number of an HTTP error.
 func (s *Splice) AppendToldFailure(dst, payload []byte) (out []byte, ok bool) {
 	first, from := true, 0
 	walkMembers(payload, skipSpace(payload, 0), func(name []byte, v span) {
