@@ -2,7 +2,10 @@
 
 package stream
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNoAllocations(t *testing.T) {
 	f := func(what string, run func()) {
@@ -91,6 +94,17 @@ func TestNoAllocations(t *testing.T) {
 			s.Take(out, Event{Data: payload})
 		}
 		s.End(out, Event{}, false)
+	})
+	var long Splice
+	long.UseMemory(new(shelf))
+	page := []byte(with(say(strings.Repeat(`A line.\n`, 1000)), firstUsage+","+firstNames))
+	f("Splice, events with a page each", func() {
+		long.Reset(Form{}, retriedReasons, 1<<20)
+		for range 10 {
+			long.Take(out, Event{Data: page})
+			long.Take(out, Event{Data: calls})
+		}
+		long.Release()
 	})
 	chunk := []byte(with(tell(`Hello \u003cb\u003e, 世界`), `"created":1,"id":"x","model":"m","usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":9,"prompt_tokens_details":{}}`))
 	musing, tools, ended := []byte(muse("<thought>hm")), []byte(tool("f", `{\"a\":1}`)), []byte(over("stop"))

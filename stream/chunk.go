@@ -56,14 +56,14 @@ type Chunk struct {
 	candidates span // the array
 	usage      span // the object
 	details    usageDetails
-	responseID span // with quotes
-	version    span // with quotes
-	text       span // the inside of the last part's text
-	texts      int  // parts with text
-	token      span // candidates[0].continuationToken, with quotes
-	beside     bool // a candidate tells of its text: from where it is, or in numbers
-	behind     bool // text stands behind the last call
-	body       int  // offset of the response's first byte
+	responseID span  // with quotes
+	version    span  // with quotes
+	text       span  // the inside of the last part's text
+	token      span  // candidates[0].continuationToken, with quotes
+	texts      int32 // parts with text
+	beside     bool  // a candidate tells of its text: from where it is, or in numbers
+	behind     bool  // text stands behind the last call
+	body       int   // offset of the response's first byte
 
 	openAI openAIChunk
 	parser chunkParser // of the payload, here to be off the stack
@@ -74,16 +74,29 @@ type Chunk struct {
 // payload, and returns it. ok is false for what is not one JSON object;
 // transcript then comes back as it was.
 func (c *Chunk) Parse(payload, transcript []byte) (text []byte, ok bool) {
+	return c.parse(nil, transcript, payload)
+}
+
+// parseInto is Parse with a transcript that makes room for what it gets. What it
+// returns becomes part of t by t.set only.
+func (c *Chunk) parseInto(t *Transcript, payload []byte) (text []byte, ok bool) {
+	if text, ok = c.parse(t, t.raw, payload); !ok {
+		return t.raw, false
+	}
+	return text, true
+}
+
+func (c *Chunk) parse(t *Transcript, transcript, payload []byte) (text []byte, ok bool) {
 	if c.Dialect == OpenAI {
-		return c.parseOpenAI(payload, transcript)
+		return c.parseOpenAI(t, transcript, payload)
 	}
 	c.begin(payload)
 	p := &c.parser
-	p.c, p.b, p.text = c, payload, transcript
+	p.c, p.b, p.into, p.text = c, payload, t, transcript
 	ok = p.whole()
 	text = p.text
 	// What was read may be somebody else's memory soon.
-	p.b, p.text = nil, nil
+	p.b, p.into, p.text = nil, nil, nil
 	if !ok {
 		return transcript, false
 	}
@@ -128,6 +141,7 @@ func endsWell(payload []byte, i int) bool {
 type chunkParser struct {
 	c    *Chunk
 	b    []byte
+	into *Transcript // makes room in text, may be nil
 	text []byte
 	part part // that is read
 }
@@ -270,10 +284,10 @@ func (p *chunkParser) candidates(v int) int {
 //
 //go:noinline
 func (p *chunkParser) further(v int) int {
-	finish, text := p.c.Finish, p.text
+	finish, n := p.c.Finish, len(p.text)
 	v = p.candidate(v)
 	p.c.Kinds |= Several
-	p.c.Finish, p.text = finish, text
+	p.c.Finish, p.text = finish, p.text[:n]
 	return v
 }
 
@@ -363,7 +377,7 @@ func (p *chunkParser) parts(v int) int {
 		p.c.Kinds |= pt.kinds
 		if pt.kinds&Text != 0 {
 			p.c.behind = p.c.Kinds&Call != 0
-			p.text = append(p.text, pt.text.of(p.b)...)
+			p.text = p.into.append(p.text, pt.text.of(p.b))
 			p.c.text = pt.text
 			p.c.texts++
 		}

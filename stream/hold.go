@@ -123,7 +123,7 @@ func (s *Splice) settle(dst []byte, drop int) ([]byte, Verdict) {
 	newest := s.attempt.usage
 	s.attempt.usage = j.used
 	for _, end := range j.ends {
-		text, _ := s.chunk.Parse(j.queue[from:end], s.transcript.raw)
+		text, _ := s.chunk.parseInto(&s.transcript, j.queue[from:end])
 		s.noteUsage()
 		from = end
 		n := min(cut, len(text)-s.transcript.Len())

@@ -63,3 +63,39 @@ func TestMemoryComesBack(t *testing.T) {
 		t.Error("an answer that is not continued has memory for a seam")
 	}
 }
+
+// A payload whose texts outgrow the memory between one and the next is read as
+// without one.
+func TestTextsMoveWithinAPayload(t *testing.T) {
+	a, b, c := strings.Repeat("a", 3000), strings.Repeat("b", 5000), strings.Repeat("c", 9000)
+	for name, x := range map[string]struct {
+		form    Form
+		payload string
+	}{
+		"parts and candidates": {Form{}, `{"candidates": [{"content": {"parts": [{"text": "` + a + `"},{"text": "` + b + `"}]}},{"content": {"parts": [{"text": "` + c + `"}]},"index": 1}]}`},
+		"choices":              {openAIForm, `{"choices": [{"index": 0,"delta": {"content": "` + a + b + `"}},{"index": 1,"delta": {"content": "` + c + `"}}]}`},
+		"no JSON":              {Form{}, `{"candidates": [{"content": {"parts": [{"text": "` + a + `"}]}}],`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s Splice
+			l := &ledger{t: t, out: map[*byte]int{}}
+			s.UseMemory(l)
+			s.Reset(x.form, retriedReasons, 1<<20)
+			before := with(say("before "), firstNames)
+			if x.form == openAIForm {
+				before = tell("before ")
+			}
+			s.Take(nil, Event{Data: []byte(before)})
+			want := "before "
+			if _, v := s.Take(nil, Event{Data: []byte(x.payload)}); v == More {
+				want += a + b
+			}
+			if got := string(s.transcript.Raw()); got != want {
+				t.Errorf("%.20q… of %d bytes, want %d", got, len(got), len(want))
+			}
+			if s.Release(); len(l.out) != 0 {
+				t.Errorf("not given back: %v", l.out)
+			}
+		})
+	}
+}

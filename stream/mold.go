@@ -2,25 +2,25 @@ package stream
 
 import "bytes"
 
-// maxMold bounds the payloads that a mold is made of, in bytes.
+// maxMold bounds what a mold keeps of a payload, in bytes.
 const maxMold = 1 << 10
 
 // mold is the form of the event before: everything of its payload but the
 // text and the counts of usageMetadata. The events in the middle of an answer
 // are alike, and one that fits the mold of the one before it says the same but
 // for these. A few comparisons of bytes then tell what else takes a walk
-// through all of its JSON.
+// through all of its JSON. It costs no more memory for events with much text.
 //
 // The zero value fits nothing.
 type mold struct {
-	payload []byte
-	holes   []hole // in the order of their places, the text among them
+	frame []byte // the payload without what is in the holes
+	holes []hole // in the order of their places, the text among them
 }
 
 // hole is where payloads of one form differ: the inside of the text, or the
 // digits of a count.
 type hole struct {
-	span
+	at int // in the frame
 	of holeKind
 }
 
@@ -36,32 +36,49 @@ const (
 )
 
 // forget makes the mold fit nothing. Its memory stays.
-func (m *mold) forget() { m.payload = m.payload[:0] }
+func (m *mold) forget() { m.frame = m.frame[:0] }
 
 // learn makes the mold of the payload that c has parsed. It does so for events
 // with one piece of text only, which bring nothing else that matters.
 func (m *mold) learn(c *Chunk) {
 	if c.Kinds != Text || c.texts != 1 || c.Finish != nil || c.Blocked ||
-		len(c.payload) > maxMold || !isSafe(c.payload) {
+		len(c.payload)-(c.text.to-c.text.from) > maxMold {
 		return
 	}
-	m.holes = append(m.holes[:0], hole{c.text, holeText})
+	m.holes = append(m.holes[:0], hole{c.text.from, holeText})
 	if c.usage.present() && !isNull(c.payload, c.usage.from) {
 		walkMembers(c.payload, c.usage.from, func(name []byte, v span) {
 			if of, ok := countNamed(name); ok && countEnd(c.payload, v.from) == v.to {
-				m.add(hole{v, of})
+				m.add(hole{v.from, of})
 			}
 		})
 	}
-	m.payload = append(m.payload, c.payload...)
+	if m.cut(c); !isSafe(m.frame) {
+		m.forget()
+	}
 }
 
 // add adds a hole at its place.
 func (m *mold) add(h hole) {
 	m.holes = append(m.holes, h)
-	for i := len(m.holes) - 1; i > 0 && m.holes[i-1].from > h.from; i-- {
+	for i := len(m.holes) - 1; i > 0 && m.holes[i-1].at > h.at; i-- {
 		m.holes[i], m.holes[i-1] = m.holes[i-1], m.holes[i]
 	}
+}
+
+// cut makes the frame of c's payload, in which the holes have their places.
+func (m *mold) cut(c *Chunk) {
+	m.frame = m.frame[:0]
+	from := 0
+	for i := range m.holes {
+		h := &m.holes[i]
+		m.frame = append(m.frame, c.payload[from:h.at]...)
+		if from = c.text.to; h.of != holeText {
+			from = countEnd(c.payload, h.at)
+		}
+		h.at = len(m.frame)
+	}
+	m.frame = append(m.frame, c.payload[from:]...)
 }
 
 func countNamed(name []byte) (of holeKind, ok bool) {
@@ -99,16 +116,16 @@ func (m *mold) fit(payload []byte, u *Usage) (text span, ok bool) {
 
 // front is fit for the payload at the front of b, which ends at end, or bad.
 func (m *mold) front(b []byte, u *Usage) (text span, end int) {
-	if len(m.payload) == 0 {
+	if len(m.frame) == 0 {
 		return span{}, bad
 	}
-	at, from := 0, 0 // in b and in the mold
+	at, from := 0, 0 // in b and in the frame
 	for _, h := range m.holes {
-		n := h.from - from
-		if len(b)-at <= n || string(b[at:at+n]) != string(m.payload[from:h.from]) {
+		n := h.at - from
+		if len(b)-at <= n || string(b[at:at+n]) != string(m.frame[from:h.at]) {
 			return span{}, bad
 		}
-		at, from = at+n, h.to
+		at, from = at+n, h.at
 		start := at
 		if h.of != holeText {
 			if at = countEnd(b, start); at == bad {
@@ -122,7 +139,7 @@ func (m *mold) front(b []byte, u *Usage) (text span, end int) {
 		}
 		text = span{start, at}
 	}
-	rest := m.payload[from:]
+	rest := m.frame[from:]
 	if end = at + len(rest); !text.present() || end > len(b) || string(b[at:end]) != string(rest) {
 		return span{}, bad
 	}
@@ -167,8 +184,8 @@ func (s *Splice) noteSame(text []byte, u Usage) {
 	if a.usage = u; u.Prompt >= 0 {
 		s.tally.prompt = u.Prompt
 	}
-	s.transcript.reserve(len(text))
-	s.transcript.set(append(s.transcript.raw, text...))
+	t := &s.transcript
+	t.set(t.append(t.raw, text))
 }
 
 // TakeSame takes the events at the front of b that come in the form of

@@ -57,7 +57,7 @@ func TestMoldFits(t *testing.T) {
 	}
 }
 
-// What is no plain text, and what is large, makes no mold.
+// What is no plain text, and what has much beside it, makes no mold.
 func TestMoldIsOfPlainText(t *testing.T) {
 	for name, payload := range map[string]string{
 		"thought":        think("x"),
@@ -69,7 +69,7 @@ func TestMoldIsOfPlainText(t *testing.T) {
 		"twice":          `{"candidates": [{"content": {"parts": [{"text": "a"}]}}],"candidates": [{"content": {"parts": [{"text": "b"}]}}]}`,
 		"token":          candidate(`{"text": "a"}`, `,"continuationToken": "t"`),
 		"line breaks":    "{\n" + say("x")[1:],
-		"large":          say(strings.Repeat("x", maxMold)),
+		"much beside it": with(say("x"), `"x": "`+strings.Repeat("y", maxMold)+`"`),
 		"blocked":        with(say("x"), `"promptFeedback": {"blockReason": "SAFETY"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,11 +79,28 @@ func TestMoldIsOfPlainText(t *testing.T) {
 				t.Fatal("not parsed")
 			}
 			m.learn(&chunk)
-			if len(m.payload) > 0 {
+			if len(m.frame) > 0 {
 				t.Error("made one")
 			}
 			sameSplices(t, Form{}, payload, payload, say("x"), say("y"), payload)
 		})
+	}
+}
+
+// How much text an event has says nothing of the next one's, and nothing in the
+// text of the first is asked of the next one's.
+func TestMoldOfAnyText(t *testing.T) {
+	for _, text := range []string{strings.Repeat("x", 10*maxMold), "a\u2028b", `\u00e4`} {
+		first, next := with(say(text), counted(7, 9, 16)+","+firstNames), with(say(strings.Repeat("y", 20*maxMold)), counted(7, 19, 26)+","+firstNames)
+		var m mold
+		var chunk Chunk
+		chunk.Parse([]byte(first), nil)
+		m.learn(&chunk)
+		u := noUsage
+		if _, ok := m.fit([]byte(next), &u); !ok || u.Candidates != 19 || len(m.frame) > maxMold {
+			t.Errorf("%.10q: fits %t, %+v, %d bytes", text, ok, u, len(m.frame))
+		}
+		sameSplices(t, Form{}, first, next, first, next)
 	}
 }
 

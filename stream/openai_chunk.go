@@ -15,15 +15,15 @@ type openAIChunk struct {
 	thinking bool
 }
 
-// parseOpenAI is Parse for a chat.completion.chunk
+// parseOpenAI is parse for a chat.completion.chunk
 // (https://platform.openai.com/docs/api-reference/chat-streaming), as Google
 // writes it (https://ai.google.dev/gemini-api/docs/openai), or a whole
 // chat.completion.
-func (c *Chunk) parseOpenAI(payload, transcript []byte) (text []byte, ok bool) {
+func (c *Chunk) parseOpenAI(t *Transcript, transcript, payload []byte) (text []byte, ok bool) {
 	thinking := c.openAI.thinking
 	*c = Chunk{}
 	c.Dialect, c.payload, c.Usage, c.openAI.thinking = OpenAI, payload, noUsage, thinking
-	p := openAIParser{c: c, b: payload, text: transcript}
+	p := openAIParser{c: c, b: payload, into: t, text: transcript}
 	i := skipSpace(payload, 0)
 	if i < len(payload) && payload[i] == '[' {
 		native := chunkParser{c: c, b: payload}
@@ -43,6 +43,7 @@ func (c *Chunk) parseOpenAI(payload, transcript []byte) (text []byte, ok bool) {
 type openAIParser struct {
 	c    *Chunk
 	b    []byte
+	into *Transcript
 	text []byte
 }
 
@@ -101,14 +102,14 @@ func (p *openAIParser) choices(v int) int {
 	}
 	i, some := arrayStart(p.b, v)
 	for n := 0; some && i != bad; n++ {
-		finish, text := p.c.Finish, p.text
+		finish, size := p.c.Finish, len(p.text)
 		if i = p.choice(i); i == bad {
 			return bad
 		}
 		if n > 0 {
 			// The answer is the first choice's alone.
 			p.c.Kinds |= Several
-			p.c.Finish, p.text = finish, text
+			p.c.Finish, p.text = finish, p.text[:size]
 		}
 		i, some = nextItem(p.b, i, ']')
 	}
@@ -170,7 +171,7 @@ func (p *openAIParser) delta(v int) int {
 	c.openAI.closes = c.openAI.closes || d.closes
 	c.openAI.calls = d.calls
 	c.beside = c.beside || d.offsets
-	p.text = append(p.text, text.of(p.b)...)
+	p.text = p.into.append(p.text, text.of(p.b))
 	return end
 }
 

@@ -112,7 +112,7 @@ func (s *Splice) NextAttempt() {
 // attempt is over.
 func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	// Fast path.
-	if len(s.mold.payload) > 0 {
+	if len(s.mold.frame) > 0 {
 		if out, ok := s.deliverSame(dst, ev.Data); ok {
 			return out, More
 		}
@@ -122,9 +122,7 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	if s.form.Framing == Lines && (s.openAI.done || string(ev.Data) == openAIDone) {
 		return s.takeDone(dst)
 	}
-	// Its text is no longer than itself, and that of large events is short.
-	s.transcript.reserve(min(len(ev.Data), maxMold))
-	text, ok := c.Parse(ev.Data, s.transcript.raw)
+	text, ok := c.parseInto(&s.transcript, ev.Data)
 	return s.parsed(dst, ev, text, ok)
 }
 
@@ -180,7 +178,7 @@ func (s *Splice) finishedBadly(dst []byte, ev Event) ([]byte, Verdict) {
 	if v == Stopped {
 		return dst, v
 	}
-	text, _ := s.chunk.Parse(ev.Data, s.transcript.raw)
+	text, _ := s.chunk.parseInto(&s.transcript, ev.Data)
 	if s.join.mode != joinOff {
 		s.join.cut = len(text) - s.transcript.Len()
 	}

@@ -37,19 +37,28 @@ func (t *Transcript) release() {
 	}
 }
 
-// reserve makes room for n more bytes. Without it, appending to raw does.
-func (t *Transcript) reserve(n int) {
-	// Fast path.
-	if t.memory == nil || cap(t.raw)-len(t.raw) >= n {
-		return
+// append appends more to text, which has grown from t.raw in this way. The
+// memory that holds t.raw may be another one then. Without a transcript append
+// makes the room.
+func (t *Transcript) append(text, more []byte) []byte {
+	if t != nil && t.memory != nil && cap(text)-len(text) < len(more) {
+		text = t.move(text, len(more))
 	}
-	lent := t.memory.Get(len(t.raw) + n)
+	return append(text, more...)
+}
+
+// move gives text, and t.raw at its front, memory with room for n more bytes, if
+// there is any. Without it, append makes some.
+func (t *Transcript) move(text []byte, n int) []byte {
+	lent := t.memory.Get(len(text) + n)
 	if lent == nil {
-		return
+		return text
 	}
-	raw := append(lent, t.raw...)
+	size := len(t.raw)
+	text = append(lent, text...)
 	t.release()
-	t.raw, t.lent = raw, lent
+	t.raw, t.lent = text[:size], lent
+	return text
 }
 
 // Len returns the length in bytes, escapes included.

@@ -13,15 +13,14 @@ import "bytes"
 func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdict, whole bool) {
 	body = afterMark(body)
 	payload := body
-	s.transcript.reserve(min(len(body), maxMold))
-	text, ok := s.chunk.Parse(payload, s.transcript.raw)
+	text, ok := s.chunk.parseInto(&s.transcript, payload)
 	// What parses is valid, and is not looked at twice.
 	if whole = ok || valid(body); !whole {
 		if payload, ok = Salvage(nil, body, s.form.Dialect, thoughts); !ok {
 			dst, v = s.End(dst, Event{}, false)
 			return dst, v, whole
 		}
-		text, ok = s.chunk.Parse(payload, s.transcript.raw)
+		text, ok = s.chunk.parseInto(&s.transcript, payload)
 	}
 	var first, finish []byte
 	both := false
