@@ -117,15 +117,15 @@ func (a *attempt) allowWrite(conn *upstreamConn, now time.Time) {
 // write gives the upstream STALL_TIMEOUT to take each piece.
 func (a *attempt) write(conn *upstreamConn, b []byte) error {
 	for len(b) > 0 {
-		piece := b[:min(len(b), writePiece)]
 		a.allowWrite(conn, time.Now())
 		if err := a.e.err(); err != nil {
 			return err
 		}
-		if _, err := conn.Write(piece); err != nil {
+		n, err := writeTo(conn.Conn, b)
+		if err != nil {
 			return a.writeError(err)
 		}
-		b = b[len(piece):]
+		b = b[n:]
 	}
 	return nil
 }

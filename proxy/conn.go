@@ -15,8 +15,8 @@ import (
 // a connection, not sending a request.
 const bodyProgress = 256
 
-// writePiece is the most that is written under one deadline, so that a slow
-// reader of a large answer is judged by its progress.
+// writePiece is how much a peer must take under one deadline: a slow reader of a
+// large answer is judged by its progress.
 const writePiece = 64 << 10
 
 // clientConn is a client's connection with deadlines that move with progress:
@@ -201,16 +201,24 @@ func (c *clientConn) Write(p []byte) (n int, err error) {
 // writePieces is Write of what belongs behind everything that was written before.
 func (c *clientConn) writePieces(p []byte) (n int, err error) {
 	for {
-		piece := p[n:min(len(p), n+writePiece)]
 		if !c.allowed {
 			c.allowWrite(time.Now())
 		}
 		c.allowed = false
-		m, err := c.Conn.Write(piece)
+		m, err := writeTo(c.Conn, p[n:])
 		if n += m; err != nil || n == len(p) {
 			return n, err
 		}
 	}
+}
+
+// writeTo writes the front of p under the deadline that c has: a piece at least,
+// and more where that does not wait.
+func writeTo(c net.Conn, p []byte) (int, error) {
+	if w, ok := c.(interface{ writePiece([]byte) (int, error) }); ok {
+		return w.writePiece(p)
+	}
+	return c.Write(p[:min(len(p), writePiece)])
 }
 
 // Close closes the connection and has the listener forget it. It may be called

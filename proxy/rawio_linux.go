@@ -23,6 +23,7 @@ type rawIO struct {
 	readBuf, writeBuf []byte
 	space             space // where to read to, in place of readBuf
 	readN, writeN     int
+	writeLeast        int // after which a write need not wait
 	readErr, writeErr syscall.Errno
 	readOnce          func(fd uintptr) bool
 	writeOnce         func(fd uintptr) bool
@@ -156,11 +157,17 @@ func (r *rawIO) hold(f func(fd uintptr)) error { return r.raw.Control(f) }
 func (r *rawIO) pollBy(p *poller) { r.poller = p }
 
 // Write is net.Conn's.
-func (r *rawIO) Write(p []byte) (int, error) {
+func (r *rawIO) Write(p []byte) (int, error) { return r.write(p, len(p)) }
+
+// writePiece writes what the peer takes of p at once, and waits when that is less
+// than a piece.
+func (r *rawIO) writePiece(p []byte) (int, error) { return r.write(p, writePiece) }
+
+func (r *rawIO) write(p []byte, least int) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	r.writeBuf, r.writeN, r.writeErr = p, 0, 0
+	r.writeBuf, r.writeN, r.writeErr, r.writeLeast = p, 0, 0, least
 	err := r.raw.Write(r.writeOnce)
 	r.writeBuf = nil
 	if err == nil && r.writeErr != 0 {
@@ -169,12 +176,13 @@ func (r *rawIO) Write(p []byte) (int, error) {
 	return r.writeN, err
 }
 
-// tryWrite writes what the peer takes; false waits until it takes more.
+// tryWrite writes what the peer takes; false waits until it takes more, for which
+// there must be a need.
 func (r *rawIO) tryWrite(fd uintptr) bool {
 	n, errno := writeSome(fd, r.writeBuf[r.writeN:])
 	r.writeN += n
 	if errno == syscall.EAGAIN {
-		return false
+		return r.writeN >= r.writeLeast
 	}
 	r.writeErr = errno
 	return true

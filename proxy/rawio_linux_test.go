@@ -79,3 +79,44 @@ func TestAskOfAPeerThatHasGone(t *testing.T) {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
 }
+
+// A write in pieces takes what goes without waiting, and waits for no more than a
+// piece; the deadline is for that much.
+func TestWritePiece(t *testing.T) {
+	conn, peer := rawPair(t)
+	peer.(*net.TCPConn).SetReadBuffer(4 << 10)
+	data := bytes.Repeat([]byte("0123456789"), 1<<20)
+	got := make(chan []byte)
+	begin := make(chan struct{})
+	go func() {
+		<-begin
+		b, _ := io.ReadAll(peer)
+		got <- b
+	}()
+	// Nobody reads: less than a piece is not enough, and none is lost of it.
+	conn.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+	sent, err := 0, error(nil)
+	for err == nil {
+		var n int
+		n, err = writeTo(conn, data[sent:])
+		if sent += n; err == nil && n < writePiece {
+			t.Fatalf("%d bytes are a piece", n)
+		}
+	}
+	if !isTimeout(err) || sent == len(data) {
+		t.Fatalf("%d bytes, %v", sent, err)
+	}
+	conn.SetWriteDeadline(time.Time{})
+	close(begin)
+	for sent < len(data) {
+		n, err := writeTo(conn, data[sent:])
+		if err != nil || n < min(writePiece, len(data)-sent) {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		sent += n
+	}
+	conn.Close()
+	if b := <-got; !bytes.Equal(b, data) {
+		t.Errorf("%d bytes arrive, want %d as they were sent", len(b), len(data))
+	}
+}

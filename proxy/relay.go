@@ -29,7 +29,7 @@ func (s *Server) relay(ctx *fasthttp.RequestCtx, e *exchange) {
 	var more bool
 	var err error
 	if body != nil && (asks || length > 0 && length <= wholeBody) {
-		if buf.B, more, err = e.readBody(buf.B, body, length, limit); err != nil {
+		if more, err = e.readBody(buf, body, length, limit); err != nil {
 			e.refuseBody(ctx, err, limit)
 			return
 		}

@@ -38,38 +38,38 @@ func isJSON(contentType []byte) bool {
 // business, also one of JSON.
 func (e *exchange) asksJSON() bool { return !e.file && isJSON(e.head.contentType) }
 
-// readBody appends the request body to dst, at most limit bytes of it. more
+// readBody appends the request body to buf, at most limit bytes of it. more
 // tells that there is more than that.
-func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64) (out []byte, more bool, err error) {
+func (e *exchange) readBody(buf *buffer, body io.Reader, length int, limit int64) (more bool, err error) {
 	if body == nil || length == 0 {
-		return dst, false, nil
+		return false, nil
 	}
 	e.client.beginBody()
 	defer e.client.endBody()
 	if err := e.err(); err != nil {
-		return dst, false, err
+		return false, err
 	}
-	start := len(dst)
+	start := len(buf.B)
 	most := min(int64(length), limit) + 1 // the last one for the read that finds the end
 	if length > 0 {
-		dst = grow(dst, min(length, wholeBody))
+		buf.reach(start + min(length, wholeBody))
 	}
 	for {
-		if int64(len(dst)-start) > limit {
-			return dst, true, nil
+		if int64(len(buf.B)-start) > limit {
+			return true, nil
 		}
-		dst = growBody(dst, start+int(most)-len(dst))
-		n, err := body.Read(dst[len(dst):cap(dst)])
+		buf.growBody(start + int(most) - len(buf.B))
+		n, err := body.Read(buf.B[len(buf.B):cap(buf.B)])
 		err = e.client.bodyError(err)
-		dst = dst[:len(dst)+n]
+		buf.B = buf.B[:len(buf.B)+n]
 		if err == io.EOF {
-			if length > 0 && len(dst)-start < length {
-				return dst, false, errGone
+			if length > 0 && len(buf.B)-start < length {
+				return false, errGone
 			}
-			return dst, int64(len(dst)-start) > limit, nil
+			return int64(len(buf.B)-start) > limit, nil
 		}
 		if err != nil {
-			return dst, false, e.clientReadError(err)
+			return false, e.clientReadError(err)
 		}
 	}
 }
@@ -79,22 +79,15 @@ func (e *exchange) readBody(dst []byte, body io.Reader, length int, limit int64)
 // announces. Once a ninth is there it makes room for all of the rest: images and
 // recordings of many MiB would else take up to twice their size, and leave as much
 // for the collector.
-func growBody(b []byte, left int) []byte {
+func (b *buffer) growBody(left int) {
+	have := len(b.B)
 	switch {
-	case cap(b) > len(b):
-		return b
-	case left <= 0 || left/8 > len(b):
-		return grow(b, 1)
+	case cap(b.B) > have:
+	case left <= 0 || left/8 > have:
+		b.reach(have + max(have, 4<<10))
+	default:
+		b.reach(have + left)
 	}
-	return append(make([]byte, 0, len(b)+left), b...)
-}
-
-// grow makes room for n more bytes, doubling as append does.
-func grow(b []byte, n int) []byte {
-	if cap(b)-len(b) >= n {
-		return b
-	}
-	return append(b, make([]byte, max(n, len(b), 4<<10))...)[:len(b)]
 }
 
 // clientReadError says why reading the request body failed.
@@ -263,7 +256,7 @@ func (e *exchange) holdBody(ctx *fasthttp.RequestCtx) *buffer {
 	buf := getHeld(min(length, wholeBody))
 	more, err := false, errTooLarge
 	if int64(length) <= limit {
-		if buf.B, more, err = e.readBody(buf.B, body, length, limit); err == nil && more {
+		if more, err = e.readBody(buf, body, length, limit); err == nil && more {
 			err = errTooLarge
 		}
 	}
