@@ -67,6 +67,7 @@ func (h *healer) take() (v stream.Verdict, payload []byte) {
 		if h.e.group.bound {
 			h.e.learn(h.event.Data)
 		}
+		h.frameFor(len(h.event.Data))
 		if h.out, v = h.splice.Take(h.out, h.event); v != stream.More {
 			return v, h.event.Data
 		}
@@ -136,6 +137,21 @@ func (h *healer) frame() {
 		h.out = emptyFrame(h.outMem.B)
 	}
 }
+
+// frameFor makes room in the frame for a payload of n bytes, where appending it
+// would leave much garbage.
+func (h *healer) frameFor(n int) {
+	if n < largePayload || h.outMem == nil || cap(h.out)-len(h.out) >= n+frameRoom {
+		return
+	}
+	h.outMem.B = h.out
+	h.outMem.reach(len(h.out) + n + largePayload/8)
+	h.out = h.outMem.B
+}
+
+// largePayload is the size in bytes of a payload for which a frame has no room as
+// a rule.
+const largePayload = 16 << 10
 
 // dropFrame gives a frame's memory back. What was in it has been written.
 func (h *healer) dropFrame() {

@@ -80,6 +80,8 @@ func (in *inbox) drop() {
 		inboxes.Put(in.mem)
 	case fastInbox:
 		fastInboxes.Put(in.mem)
+	default:
+		putHeld(in.mem)
 	}
 	in.mem = nil
 }
@@ -113,9 +115,9 @@ func (in *inbox) room() bool {
 	case all >= maxEvent:
 		return false
 	default:
-		larger := make([]byte, 2*all)
-		in.to = copy(larger, in.bytes())
-		in.from, in.mem.B = 0, larger
+		larger := getHeld(2 * all)
+		larger.B = larger.B[:2*all]
+		in.move(larger)
 	}
 	return true
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -22,6 +23,9 @@ var (
 // isSafe tells whether payload, a JSON text, can be written as one data line
 // that every known client reads.
 func isSafe(payload []byte) bool {
+	if len(payload) > 1 && payload[1] < ' ' {
+		return false // set in lines, as the API's documents are
+	}
 	safe, ascii := plainBytes(payload)
 	if !safe || ascii {
 		return safe
@@ -109,14 +113,33 @@ var mayBreakLines = func() (t [256]bool) {
 	return t
 }()
 
+// nextMark returns the offset of the first byte from i on that appendOneLine must
+// look at, or the end. It looks at eight bytes at a time.
+func nextMark(b []byte, i int) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	for ; len(b)-i >= 8; i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quote, escape, two, three := x^'"'*ones, x^'\\'*ones, x^0xc2*ones, x^0xe2*ones
+		// As in insideEnd, the lowest is right.
+		stop := ((quote-ones)&^quote | (escape-ones)&^escape | (two-ones)&^two | (three-ones)&^three | (x-' '*ones)&^x) & highs
+		if stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
+		}
+	}
+	for i < len(b) && !mayBreakLines[b[i]] {
+		i++
+	}
+	return i
+}
+
 // appendOneLine is the slow path of AppendEvent.
 func appendOneLine(dst, payload []byte) []byte {
 	inString := false
 	for i := 0; i < len(payload); i++ {
-		n := i
-		for n < len(payload) && !mayBreakLines[payload[n]] {
-			n++
-		}
+		n := nextMark(payload, i)
 		if dst = append(dst, payload[i:n]...); n == len(payload) {
 			break
 		}

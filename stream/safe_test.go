@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"encoding/json"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -75,6 +76,29 @@ func TestEventKeepsEveryCharacter(t *testing.T) {
 			if before["a"] != after["a"] {
 				t.Fatalf("%q became %q", before["a"], after["a"])
 			}
+		}
+	}
+}
+
+// Eight bytes at a time find what one at a time does.
+func TestNextMark(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	plain := []byte("abcdefg ~\x7f\x80\xa8\xc1\xc3\xe1\xe3\xff!#[]")
+	marks := []byte("\"\\\x00\x1f\n\r\xc2\xe2")
+	for range 20_000 {
+		b := make([]byte, rnd.IntN(40))
+		for i := range b {
+			if b[i] = plain[rnd.IntN(len(plain))]; rnd.IntN(20) == 0 {
+				b[i] = marks[rnd.IntN(len(marks))]
+			}
+		}
+		from := rnd.IntN(len(b) + 1)
+		want := from
+		for want < len(b) && !mayBreakLines[b[want]] {
+			want++
+		}
+		if got := nextMark(b, from); got != want {
+			t.Fatalf("%q from %d: %d, want %d", b, from, got, want)
 		}
 	}
 }
