@@ -157,4 +157,18 @@ func (cl *client) events(n int) int {
 	}
 }
 
+// toEnd reads to the end of the stream, whose lines may be of any length.
+func (cl *client) toEnd() {
+	for last := false; ; {
+		line, err := cl.br.ReadSlice('\n')
+		if err != nil && err != bufio.ErrBufferFull {
+			cl.tb.Fatal(err)
+		}
+		if last && err == nil {
+			return
+		}
+		last = bytes.Equal(line, finalChunk)
+	}
+}
+
 func repeat(s string, n int) string { return strings.Repeat(s, n) }
