@@ -83,6 +83,11 @@ func appendElement(dst, payload []byte) []byte {
 	// Slow path.
 	inString := false
 	for i := 0; i < len(payload); i++ {
+		n := nextMark(payload, i)
+		if dst = append(dst, payload[i:n]...); n == len(payload) {
+			break
+		}
+		i = n
 		c := payload[i]
 		switch {
 		case inString && c == '\\' && i+1 < len(payload) && payload[i+1] >= ' ':
@@ -102,7 +107,7 @@ func appendElement(dst, payload []byte) []byte {
 	return dst
 }
 
-// mayBreakLines marks what appendOneLine must look at.
+// mayBreakLines marks what appendOneLine and appendElement must look at.
 var mayBreakLines = func() (t [256]bool) {
 	for c := range 0x20 {
 		t[c] = true
@@ -113,8 +118,8 @@ var mayBreakLines = func() (t [256]bool) {
 	return t
 }()
 
-// nextMark returns the offset of the first byte from i on that appendOneLine must
-// look at, or the end. It looks at eight bytes at a time.
+// nextMark returns the offset of the first byte from i on that mayBreakLines has, or
+// the end. It looks at eight bytes at a time.
 func nextMark(b []byte, i int) int {
 	const (
 		ones  = 0x0101010101010101
