@@ -10,7 +10,7 @@ const threads = 2
 
 // What every proxy is told: keep connections to the upstream, pass on at once
 // what comes, check the upstream's certificate, log no requests if that can be
-// turned off. The rest is as it comes.
+// turned off, and keep large requests out of files. The rest is as it comes.
 
 // ourSettings are the environment of the proxy of this repository.
 func ourSettings(p place) []string {
@@ -43,6 +43,8 @@ error_log stderr crit;
 events { worker_connections %[3]d; }
 http {
   access_log off;
+  client_max_body_size 0;
+  client_body_buffer_size 2m;
   client_body_temp_path %[1]s/body;
   proxy_temp_path %[1]s/proxy;
   fastcgi_temp_path %[1]s/fastcgi;

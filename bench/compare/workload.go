@@ -15,6 +15,8 @@ type workload struct {
 	streams int
 	events  int     // of a stream, 0 for so many that none ends
 	rate    float64 // events a second and stream
+	size    int     // bytes of an event, 0 for the load generator's own
+	prompt  int     // bytes of the question, 0 likewise
 	secure  bool    // TLS to the upstream
 	cut     bool
 	begins  bool          // what counts is how streams begin
@@ -40,6 +42,8 @@ func workloads() []workload {
 		workload{name: "short", title: "short requests, 1 KiB of JSON each way, 32 connections", mode: "short", streams: 32},
 		workload{name: "unary", title: "the same as generateContent, which this proxy heals", mode: "unary", streams: 32},
 		workload{name: "first", title: "new streams, 64 at a time, of five events at 50/s", mode: "stream", streams: 64, events: 5, rate: 50, begins: true},
+		workload{name: "pages", title: "100 streams at a time, 40 events at 20/s of 8 KB each", mode: "stream", streams: 100, events: 40, rate: 20, size: 8000, warmup: 4 * time.Second},
+		workload{name: "prompts", title: "requests of 1 MB, 32 streams at a time, of five events at 50/s", mode: "stream", streams: 32, events: 5, rate: 50, prompt: 1_000_000},
 		workload{name: "10000", title: "10 000 streams, an event a second each", mode: "stream", streams: 10000, rate: 1, warmup: 12 * time.Second},
 		workload{name: "idle", title: "2 000 idle streams, one event each", mode: "idle", streams: 2000},
 		workload{name: "idle-10000", title: "10 000 idle streams, one event each", mode: "idle", streams: 10000, warmup: 6 * time.Second},
@@ -103,6 +107,12 @@ func (w *workload) args(target, ca string, s span) []string {
 		"-streams", strconv.Itoa(w.streams), "-events", strconv.Itoa(max(events, 1)),
 		"-rate", strconv.FormatFloat(w.rate, 'g', -1, 64),
 		"-warmup", s.warmup.String(), "-duration", s.window.String(), "-ramp", (s.warmup / 2).String(),
+	}
+	if w.size > 0 {
+		args = append(args, "-size", strconv.Itoa(w.size))
+	}
+	if w.prompt > 0 {
+		args = append(args, "-prompt", strconv.Itoa(w.prompt))
 	}
 	if w.cut {
 		args = append(args, "-cut")

@@ -59,6 +59,16 @@ func shortBody() string {
 	return head + prose[:1024-len(head)-len(tail)] + tail
 }
 
+// maxPrompt bounds what is put in front of a question, in bytes.
+const maxPrompt = 64 << 20
+
+// withPrompt puts n bytes of prose in front of the text of body.
+func withPrompt(body string, n int) string {
+	const opening = `"text":"`
+	at := strings.Index(body, opening) + len(opening)
+	return body[:at] + strings.Repeat(prose, n/len(prose)) + prose[:n%len(prose)] + body[at:]
+}
+
 // isShort tells that the answers of a mode are no streams.
 func isShort(mode string) bool { return mode == "short" || mode == "unary" }
 
@@ -95,6 +105,7 @@ func parseConfig(args []string, stderr io.Writer) (*config, error) {
 	fs.DurationVar(&c.ramp, "ramp", time.Second, "time over which the first streams begin, part of the warmup")
 	text := fs.String("body", "", "request `body`; empty for the mode's own")
 	file := fs.String("body-file", "", "`file` that holds the request body")
+	prompt := fs.Int("prompt", 0, "bytes of prose in front of the question of the mode's own body, as a document or an image would be")
 	ca := fs.String("ca", "", "`file` of certificates to trust")
 	insecure := fs.Bool("insecure", false, "trust any certificate")
 	var extra headers
@@ -104,7 +115,7 @@ func parseConfig(args []string, stderr io.Writer) (*config, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
-	err := c.complete(*target, *text, *file, extra)
+	err := c.complete(*target, *text, *file, *prompt, extra)
 	if err == nil && fs.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
@@ -118,7 +129,7 @@ func parseConfig(args []string, stderr io.Writer) (*config, error) {
 }
 
 // complete checks the settings and makes the request.
-func (c *config) complete(target, body, file string, extra headers) error {
+func (c *config) complete(target, body, file string, prompt int, extra headers) error {
 	own, path := streamBody, pathStream
 	switch c.mode {
 	case "stream":
@@ -138,6 +149,10 @@ func (c *config) complete(target, body, file string, extra headers) error {
 		return errors.New("-streams, -events and -duration must be positive, -rate, -arrivals and -warmup not negative")
 	case c.order.size < 0 || c.order.size > maxEvent:
 		return fmt.Errorf("-size must be at most %d", maxEvent)
+	case prompt < 0 || prompt > maxPrompt:
+		return fmt.Errorf("-prompt must be between 0 and %d", maxPrompt)
+	case prompt > 0 && (body != "" || file != ""):
+		return errors.New("-prompt is for the mode's own body: leave out -body and -body-file")
 	}
 	c.ramp = min(c.ramp, c.warmup)
 	if file != "" {
@@ -149,6 +164,9 @@ func (c *config) complete(target, body, file string, extra headers) error {
 	}
 	if body == "" {
 		body = own
+	}
+	if prompt > 0 {
+		body = withPrompt(body, prompt)
 	}
 	u, err := c.locate(target, path)
 	if err != nil {

@@ -185,6 +185,18 @@ func TestOtherEndpointsAreCounted(t *testing.T) {
 	}
 }
 
+// A long question is asked in the mode's own body, as JSON.
+func TestPrompt(t *testing.T) {
+	c, err := parseConfig([]string{"-prompt", "300000"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := bytes.Cut(c.request, []byte("\r\n\r\n"))
+	if n := len(body) - len(streamBody); n != 300_000 || !json.Valid(body) {
+		t.Errorf("%d bytes more than without: %.100q…", n, body)
+	}
+}
+
 func TestReports(t *testing.T) {
 	r := load(t, startUpstream(t, ""), "-streams", "2", "-events", "4", "-rate", "100")
 	var text, line bytes.Buffer
@@ -221,6 +233,9 @@ func TestArguments(t *testing.T) {
 	}
 	f("")
 	f("", "-mode", "short", "-url", "https://localhost/x?y=z", "-header", "A: b", "-header", "Content-Type: c")
+	f("", "-prompt", "300000")
+	f("-prompt", "-prompt", "-1")
+	f("-body-file", "-prompt", "1", "-body", "{}")
 	f("-mode", "-mode", "x")
 	f("-url", "-url", "ftp://x")
 	f("must be positive", "-streams", "0")
