@@ -56,3 +56,47 @@ func TestStreamsWaitOnSmallStacks(t *testing.T) {
 		t.Logf("%.0f bytes of stack for each stream", each)
 	}
 }
+
+// A stream whose model thinks before it says a word has a reader neither for the
+// client nor for the upstream: each would be of MAX_HEADER_BYTES.
+func TestStreamsWaitForTheirBeginningWithoutReaders(t *testing.T) {
+	asked := make(chan struct{}, 1000)
+	s := serving(t, func(*upstream.Request) upstream.Script {
+		asked <- struct{}{}
+		return upstream.Script{upstream.Stall()}
+	})
+	heap := func() (bytes float64) {
+		t.Helper()
+		for range 3 { // what lies in pools outlives one collection
+			s.page("/debug/pprof/heap?gc=1")
+		}
+		for line := range strings.Lines(s.page("/metrics")) {
+			if n, _ := fmt.Sscanf(line, "go_memstats_heap_alloc_bytes %g", &bytes); n == 1 {
+				return bytes
+			}
+		}
+		t.Fatal("no metric of the heap")
+		return 0
+	}
+	const streams, body = 200, `{"contents":[{"role":"user","parts":[{"text":"Tell me a story."}]}]}`
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	before := heap()
+	for range streams {
+		c := s.dial(s.public)
+		open = append(open, c)
+		fmt.Fprintf(c, "POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1\r\nHost: a\r\nx-goog-api-key: KEY\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+	for range streams {
+		<-asked
+	}
+	if each := (heap() - before) / streams; each > 32<<10 {
+		t.Errorf("%.0f bytes of heap for each stream", each)
+	} else {
+		t.Logf("%.0f bytes of heap for each stream", each)
+	}
+}

@@ -280,6 +280,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 type polled interface {
 	hold(func(fd uintptr)) error
 	pollBy(*poller)
+	await() error
 }
 
 // errAgain says that a connection in a poll has nothing to read. It is a

@@ -43,13 +43,14 @@ func (r *resumer) start() {
 	r.in.reset()
 	p := &r.attempt.plan
 	if r.resuming {
-		*p = plan{target: r.target, identity: true}
+		*p = plan{target: r.target, identity: true, patient: true}
 	} else {
 		body := e.bodyFor(r.body.B)
-		*p = plan{body: body, length: int64(len(body)), identity: true}
+		*p = plan{body: body, length: int64(len(body)), identity: true, patient: true}
 	}
 	r.finished = false
 	r.firstUntil, r.hurried = r.attempt.hurry(e, r.ledger.Attempts > 1)
+	e.park()
 	if err := r.attempt.start(e, true); err != nil {
 		r.broke(outcomeOf(err), err)
 		return

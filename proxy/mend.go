@@ -12,6 +12,7 @@ func (h *healer) start() {
 	if !h.plan() {
 		return
 	}
+	h.e.park()
 	if err := h.attempt.start(h.e, true); err != nil {
 		h.broke(outcomeOf(err), err)
 		return
@@ -41,7 +42,7 @@ func (h *healer) plan() bool {
 		body = h.continuation.B
 	}
 	body = e.renamedBody(h.forTarget(body))
-	h.attempt.plan = plan{body: body, length: int64(len(body)), identity: true}
+	h.attempt.plan = plan{body: body, length: int64(len(body)), identity: true, patient: true}
 	h.finished = false
 	h.firstUntil, h.hurried = h.attempt.hurry(e, h.ledger.Attempts > 1)
 	return true

@@ -30,6 +30,7 @@ type rawIO struct {
 
 	asked []byte // what the next read writes first
 	full  bool   // the peer did not take all of it
+	news  news   // what is waited for, when that is not a read
 
 	poller *poller // not nil: what reads in place of read
 }
@@ -79,12 +80,7 @@ func (r *rawIO) read() (int, error) {
 		r.readBuf = nil
 		return r.poller.read(b)
 	}
-	err := r.raw.Read(r.readOnce)
-	if r.full {
-		if err = r.askRest(); err == nil {
-			err = r.raw.Read(r.readOnce)
-		}
-	}
+	err := r.wait()
 	r.readBuf, r.space = nil, nil
 	switch {
 	case err != nil:
@@ -95,6 +91,47 @@ func (r *rawIO) read() (int, error) {
 		return 0, io.EOF
 	}
 	return r.readN, nil
+}
+
+// wait asks, and reads once there is something to read.
+func (r *rawIO) wait() error {
+	err := r.raw.Read(r.readOnce)
+	if r.full {
+		if err = r.askRest(); err == nil {
+			err = r.raw.Read(r.readOnce)
+		}
+	}
+	return err
+}
+
+// news is what a wait without a read has come to.
+type news uint8
+
+const (
+	unwanted news = iota // it is a read
+	wanted
+	awaited // when the poller calls again, there is some
+)
+
+// await waits until there is something to read, or a read would fail. It needs no
+// memory to read to. As a read does, it writes first what is to be asked.
+func (r *rawIO) await() error {
+	r.news, r.readErr = wanted, 0
+	err := r.wait()
+	r.news = unwanted
+	if err == nil && r.readErr != 0 {
+		err = r.fault("read", r.readErr)
+	}
+	return err
+}
+
+// tryNews is tryRead for await.
+func (r *rawIO) tryNews(fd uintptr) bool {
+	if r.news == wanted && silent(fd) {
+		r.news = awaited
+		return false
+	}
+	return true
 }
 
 // ask has the next Read write b before it reads. An answer cannot be there yet
@@ -114,6 +151,9 @@ func (r *rawIO) tryAsk(fd uintptr) bool {
 	}
 	r.asked = nil
 	r.readN, r.readErr = 0, errno
+	if r.news == wanted {
+		r.news = awaited
+	}
 	return errno != 0
 }
 
@@ -127,8 +167,11 @@ func (r *rawIO) askRest() error {
 
 // tryRead reads once; false waits until there is something to read.
 func (r *rawIO) tryRead(fd uintptr) bool {
-	if r.asked != nil {
+	switch {
+	case r.asked != nil:
 		return r.tryAsk(fd)
+	case r.news != unwanted:
+		return r.tryNews(fd)
 	}
 	if r.space != nil {
 		r.readBuf = r.space.lend()

@@ -84,8 +84,7 @@ func TestAskOfAPeerThatHasGone(t *testing.T) {
 // piece; the deadline is for that much.
 func TestWritePiece(t *testing.T) {
 	conn, peer := rawPair(t)
-	peer.(*net.TCPConn).SetReadBuffer(4 << 10)
-	data := bytes.Repeat([]byte("0123456789"), 1<<20)
+	data := bytes.Repeat([]byte("0123456789"), 1<<17)
 	got := make(chan []byte)
 	begin := make(chan struct{})
 	go func() {
@@ -118,5 +117,62 @@ func TestWritePiece(t *testing.T) {
 	conn.Close()
 	if b := <-got; !bytes.Equal(b, data) {
 		t.Errorf("%d bytes arrive, want %d as they were sent", len(b), len(data))
+	}
+}
+
+// Who awaits an answer asks first, whatever the size, and reads nothing of it; a
+// deadline, a close and what is there already end the wait.
+func TestAwait(t *testing.T) {
+	for _, size := range []int{1, 1000, 100_000} {
+		conn, peer := rawPair(t)
+		request := bytes.Repeat([]byte("0123456789"), size/10+1)
+		answer := make([]byte, 100)
+		for i := range 3 {
+			conn.ask(request)
+			got := make(chan []byte, 1)
+			go func() {
+				b := make([]byte, len(request))
+				io.ReadFull(peer, b)
+				got <- b
+				peer.Write([]byte("answer"))
+			}()
+			if err := conn.await(); err != nil {
+				t.Fatal(err)
+			}
+			if i == 1 {
+				// What is there is news as well.
+				if err := conn.await(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n, err := conn.Read(answer); err != nil || string(answer[:n]) != "answer" {
+				t.Fatalf("%q, %v", answer[:n], err)
+			}
+			if b := <-got; !bytes.Equal(b, request) {
+				t.Fatalf("size %d: what arrived is not what was sent", size)
+			}
+			conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+			if err := conn.await(); !isTimeout(err) {
+				t.Fatal(err)
+			}
+			conn.SetReadDeadline(time.Time{})
+		}
+		peer.Close()
+		if err := conn.await(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Read(answer); n != 0 || err != io.EOF {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		// The first write to a peer that is gone brings its reset, the next fails.
+		for err := error(nil); err == nil; {
+			conn.ask(request)
+			if err = conn.await(); err == nil {
+				_, err = conn.Read(answer)
+			}
+			if isTimeout(err) {
+				t.Fatal(err)
+			}
+		}
 	}
 }

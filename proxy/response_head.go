@@ -20,6 +20,11 @@ const watchAfter = 50 * time.Millisecond
 // receive reads the response head, skips interim responses and prepares the
 // body.
 func (a *attempt) receive() error {
+	if a.plan.patient && a.link.conn.polled != nil {
+		if err := a.awaitByte(nil); err != nil {
+			return err
+		}
+	}
 	t := a.e.lease.target().conn
 	br := t.hc.AcquireReader(a.link.conn)
 	err := a.readHead(br)
@@ -86,7 +91,8 @@ func (a *attempt) received(br *bufio.Reader) error {
 	return nil
 }
 
-// awaitByte waits until a.until for something to read.
+// awaitByte waits until a.until for something to read. A model may think for a
+// minute: without a reader, the wait needs no memory for what will come.
 func (a *attempt) awaitByte(br *bufio.Reader) error {
 	if a.armSoon() {
 		if err := a.peek(br); err == nil {
@@ -114,6 +120,9 @@ func (a *attempt) awaitByte(br *bufio.Reader) error {
 func (a *attempt) peek(br *bufio.Reader) error {
 	if err := a.e.err(); err != nil {
 		return err
+	}
+	if br == nil {
+		return a.link.conn.polled.await()
 	}
 	_, err := br.Peek(1)
 	return err
@@ -154,6 +163,9 @@ func (a *attempt) extend() bool {
 
 // awaitRest gives what is missing of a head its full time.
 func (a *attempt) awaitRest(br *bufio.Reader) error {
+	if br == nil {
+		return nil
+	}
 	if b, _ := br.Peek(br.Buffered()); bytes.Contains(b, []byte("\r\n\r\n")) {
 		return nil
 	}

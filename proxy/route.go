@@ -79,6 +79,7 @@ type plan struct {
 	length   int64  // of the body; -1: chunked, sent by somebody else
 	identity bool   // ask for an answer without content coding
 	upgrade  bool   // ask for a WebSocket
+	patient  bool   // the answer may take long: the wait for it is to take little memory
 	target   []byte // GET this in place of the client's request, nil: as the client asks
 	timeout  int64  // X-Server-Timeout in seconds, 0: as the client sent it
 }

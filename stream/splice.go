@@ -122,6 +122,7 @@ func (s *Splice) Take(dst []byte, ev Event) ([]byte, Verdict) {
 	if s.form.Framing == Lines && (s.openAI.done || string(ev.Data) == openAIDone) {
 		return s.takeDone(dst)
 	}
+	s.transcript.reserve(len(ev.Data))
 	text, ok := c.parseInto(&s.transcript, ev.Data)
 	return s.parsed(dst, ev, text, ok)
 }

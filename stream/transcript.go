@@ -37,6 +37,20 @@ func (t *Transcript) release() {
 	}
 }
 
+// reserve makes room for what most payloads of n bytes add. To make it where the
+// payload is parsed would take a deeper stack, in each stream for as long as it
+// lasts.
+func (t *Transcript) reserve(n int) {
+	n = min(n, maxReserve)
+	if t.memory != nil && cap(t.raw)-len(t.raw) < n {
+		t.raw = t.move(t.raw, n)
+	}
+}
+
+// maxReserve bounds what is reserved, in bytes: payloads that are larger have an
+// image as a rule, and little text.
+const maxReserve = 1 << 10
+
 // append appends more to text, which has grown from t.raw in this way. The
 // memory that holds t.raw may be another one then. Without a transcript append
 // makes the room.

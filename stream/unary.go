@@ -13,6 +13,7 @@ import "bytes"
 func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdict, whole bool) {
 	body = afterMark(body)
 	payload := body
+	s.transcript.reserve(len(body))
 	text, ok := s.chunk.parseInto(&s.transcript, payload)
 	// What parses is valid, and is not looked at twice.
 	if whole = ok || valid(body); !whole {
