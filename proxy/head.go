@@ -31,7 +31,7 @@ type head struct {
 	forwardedProto []byte // X-Forwarded-Proto
 	forwardedHost  []byte // X-Forwarded-Host
 	upgrade        []byte // hop by hop, as are those that connection names
-	connection     [][]byte
+	connection     named
 
 	hasLength, hasCoding bool
 	coding               []byte
@@ -112,11 +112,7 @@ func (h *head) known(lowered, name, value []byte) *refusal {
 	case "upgrade":
 		h.upgrade = value
 	case "connection":
-		for part := range bytes.SplitSeq(value, []byte(",")) {
-			if part = bytes.Trim(part, " \t"); len(part) > 0 {
-				h.connection = append(h.connection, part)
-			}
-		}
+		h.connection = h.connection.with(value)
 	case "x-forwarded-proto":
 		h.forwardedProto = value
 	case "x-forwarded-host":
@@ -187,27 +183,29 @@ func (h *head) keep(name, value []byte) { h.fields = append(h.fields, field{name
 
 // dropNamed drops the fields that Connection names.
 func (h *head) dropNamed() {
-	for _, name := range h.connection {
-		kept := h.fields[:0]
-		for _, f := range h.fields {
-			if !bytes.EqualFold(f.name, name) {
-				kept = append(kept, f)
-			}
-		}
-		h.fields = kept
-		if bytes.EqualFold(name, []byte("accept-encoding")) {
-			h.acceptEncoding = nil
+	if len(h.connection) == 0 {
+		return
+	}
+	h.connection.sort()
+	kept := h.fields[:0]
+	for _, f := range h.fields {
+		if !h.connection.has(f.name) {
+			kept = append(kept, f)
 		}
 	}
+	h.fields = kept
+	if h.connection.has(acceptEncoding) {
+		h.acceptEncoding = nil
+	}
 }
+
+// acceptEncoding is not made for each look-up.
+var acceptEncoding = []byte("accept-encoding")
 
 // lower appends the lower-case form of name to dst, up to dst's capacity.
 func lower(dst, name []byte) []byte {
 	for _, c := range name[:min(len(name), cap(dst))] {
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		dst = append(dst, c)
+		dst = append(dst, lowerByte(c))
 	}
 	return dst
 }

@@ -205,8 +205,8 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 	if m := src.StatusMessage(); len(m) > 0 {
 		dst.Header.SetStatusMessage(m)
 	}
-	var room [64]byte
-	named := appendNamed(room[:0], src)
+	var room [4][]byte
+	named := namedBy(room[:0], src)
 	for name, value := range src.All() {
 		var buf [32]byte
 		lowered := lower(buf[:0], name)
@@ -219,7 +219,7 @@ func (s *Server) copyResponseHead(dst *fasthttp.Response, src *fasthttp.Response
 				continue
 			}
 		}
-		if !hasToken(named, name) {
+		if !named.has(name) {
 			dst.Header.AddBytesKV(name, value)
 		}
 	}
@@ -257,23 +257,14 @@ func isHop(name []byte) bool {
 	return false
 }
 
-// appendNamed appends the names that the Connection fields of h list, there
-// may be several.
-func appendNamed(dst []byte, h *fasthttp.ResponseHeader) []byte {
+// namedBy appends the names that the Connection fields of h list, there may be
+// several, and sorts them.
+func namedBy(dst named, h *fasthttp.ResponseHeader) named {
 	for name, value := range h.All() {
 		if bytes.EqualFold(name, []byte(fasthttp.HeaderConnection)) {
-			dst = append(append(dst, value...), ',')
+			dst = dst.with(value)
 		}
 	}
+	dst.sort()
 	return dst
-}
-
-// hasToken tells whether a comma-separated list holds token.
-func hasToken(list, token []byte) bool {
-	for part := range bytes.SplitSeq(list, []byte(",")) {
-		if bytes.EqualFold(bytes.Trim(part, " \t"), token) {
-			return true
-		}
-	}
-	return false
 }

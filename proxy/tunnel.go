@@ -53,14 +53,7 @@ func (e *exchange) wantsTunnel(ctx *fasthttp.RequestCtx) bool {
 }
 
 // upgrades tells whether the Connection field names Upgrade.
-func (h *head) upgrades() bool {
-	for _, name := range h.connection {
-		if bytes.EqualFold(name, []byte(fasthttp.HeaderUpgrade)) {
-			return true
-		}
-	}
-	return false
-}
+func (h *head) upgrades() bool { return h.connection.has([]byte(fasthttp.HeaderUpgrade)) }
 
 // tunnel passes the handshake on. If the upstream agrees, the connection is
 // the tunnel's from then on; any other answer is relayed.
