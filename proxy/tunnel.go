@@ -150,9 +150,10 @@ func newTunnel(r *relayed) *tunnel {
 // appendSwitch appends the head that a client gets for a 101 response.
 func appendSwitch(dst []byte, h *fasthttp.ResponseHeader) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+webSocket+"\r\n"...)
+	named := namedBy(nil, h)
 	for name, value := range h.All() {
 		var buf [32]byte
-		if !staysBehind(lower(buf[:0], name)) && !bytes.ContainsAny(value, "\r\n") {
+		if !staysBehind(lower(buf[:0], name)) && !named.has(name) && !bytes.ContainsAny(value, "\r\n") {
 			dst = appendField(dst, name, value)
 		}
 	}

@@ -29,7 +29,7 @@ func TestTunnelHandshake(t *testing.T) {
 			h.Get("Sec-Websocket-Protocol") != "x" || h.Get("Sec-Websocket-Extensions") != "permessage-deflate" || h.Get("Cookie") != "" || h.Get("X-Proxy-Group") != "" {
 			t.Errorf("%s: %v", target, h)
 		}
-		io.WriteString(c, strings.Replace(agreed, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: x\r\nX-Other: y\r\nKeep-Alive: z\r\nContent-Length: 0\r\n\r\n", 1))
+		io.WriteString(c, strings.Replace(agreed, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: x\r\nX-Other: y\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: z\r\nContent-Length: 0\r\n\r\n", 1))
 		head := string(readHead(t, w))
 		want := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 			"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: x\r\nX-Other: y\r\n\r\n"
