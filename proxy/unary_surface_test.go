@@ -156,3 +156,24 @@ func TestUnaryIsOneResponse(t *testing.T) {
 		t.Errorf("%v %+v", err, r)
 	}
 }
+
+// An error that comes wrapped in an array as the first event is told without it
+// to those who asked for no array.
+func TestFirstEventIsAnErrorInAnArray(t *testing.T) {
+	t.Parallel()
+	const alone = `{"error": {"code": 400,"message": "x","status": "INVALID_ARGUMENT"}}`
+	s := newStage(t, func(c *proxy.Config) { c.UnaryViaStream = true })
+	failing := steps(upstream.Send("data: ["+alone+"]\r\n\r\n"), upstream.End())
+	a := s.playUnary(nil, failing)
+	if a.status != 400 || a.body != alone {
+		t.Errorf("a document: %d %q", a.status, a.body)
+	}
+	a = s.playUnaryAt(nativeEvents.target, s.body, failing)
+	if a.status != 400 || a.body != alone {
+		t.Errorf("events: %d %q", a.status, a.body)
+	}
+	a = s.playUnaryAt(nativeArray.target, s.body, failing)
+	if a.status != 400 || a.body != "["+alone+"]" {
+		t.Errorf("an array: %d %q", a.status, a.body)
+	}
+}

@@ -70,15 +70,30 @@ func (f Form) appendSafe(dst, payload []byte) []byte {
 }
 
 // AppendErrorBody appends the body of an answer that is an error and nothing
-// else. text is the error object; where an array was asked for, the API makes
-// it the only element of one.
+// else. text is the error object, or an array of it; where an array was asked
+// for, the API makes it the only element of one, and many clients that asked
+// for none read nothing in an array.
 func (f Framing) AppendErrorBody(dst, text []byte) []byte {
-	if f == Array && !bytes.HasPrefix(text, []byte{'['}) {
+	inArray := bytes.HasPrefix(text, []byte{'['})
+	switch {
+	case f == Array && !inArray:
 		dst = append(dst, '[')
 		dst = append(dst, bytes.TrimRight(text, "\r\n")...)
 		return append(dst, "\n]"...)
+	case f != Array && inArray:
+		text = onlyError(text)
 	}
 	return append(dst, text...)
+}
+
+// onlyError returns the error object that is the only element of the array
+// text, and text itself when that is no such thing.
+func onlyError(text []byte) []byte {
+	if _, ok := ParseFailure(text); !ok {
+		return text
+	}
+	inner := bytes.TrimPrefix(bytes.TrimSpace(text), []byte{'['})
+	return bytes.TrimSpace(bytes.TrimSuffix(inner, []byte{']'}))
 }
 
 // opened makes the event at dst[n:], if there is one, the first of the answer

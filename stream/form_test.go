@@ -140,6 +140,16 @@ func TestErrorBodyHasTheFraming(t *testing.T) {
 	f(Array, "{}\n", "[{}\n]")
 	f(Array, "{}", "[{}\n]")
 	f(Array, "[{}\n]\n", "[{}\n]\n")
+	const alone = `{"error": {"code": 503,"message": "]["}}`
+	for _, framing := range []Framing{SSE, Lines, Document} {
+		f(framing, alone, alone)
+		f(framing, "["+alone+"\n]\n", alone)
+		f(framing, "[ "+alone+" ] ", alone)
+		f(framing, "["+alone+","+alone+"]", "["+alone+","+alone+"]")
+		f(framing, "[{}]", "[{}]")
+		f(framing, "["+alone, "["+alone)
+	}
+	f(Array, "["+alone+"]", "["+alone+"]")
 }
 
 func TestWhatTheProxyAddsHasTheForm(t *testing.T) {
