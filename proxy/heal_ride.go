@@ -224,8 +224,8 @@ func (h *healer) warm() byte {
 	a, e := h.attempt, h.e
 	n := warm(unsafe.Pointer(h), unsafe.Sizeof(*h)) + warm(unsafe.Pointer(&a.body), unsafe.Sizeof(a.body))
 	n += byte(e.record.bytes) + byte(e.deadline.Unix())
-	if raw := h.splice.Transcript().Raw(); len(raw) > 0 {
-		n += raw[len(raw)-1]
+	if text := h.splice.Transcript().Newest(); len(text) > 0 {
+		n += text[len(text)-1]
 	}
 	return n
 }

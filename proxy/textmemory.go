@@ -5,10 +5,9 @@ import (
 	"sync"
 )
 
-// textMemory is memory for texts that grow: from a full piece they go to one of
-// twice the size, and the full one is there for another text at once. Thousands
-// of answers a second then grow without making garbage. Its pieces have 1 KiB,
-// 2 KiB, and so on up to 1 MiB.
+// textMemory is memory for texts that grow: what one answer needs no more is
+// there for another at once, and thousands of answers a second then grow without
+// making garbage. Its pieces have 1 KiB, 2 KiB, and so on up to 1 MiB.
 type textMemory struct{}
 
 const (

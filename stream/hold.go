@@ -4,9 +4,10 @@ package stream
 // the transcript with the event's text behind it.
 func (s *Splice) joined(dst, text []byte) ([]byte, Verdict) {
 	j, c := &s.join, &s.chunk
-	raw := text[s.transcript.Len():]
+	n := s.transcript.Len()
+	raw := text[n:]
 	// When the buffer had to grow, it is kept even if the text is not.
-	s.transcript.raw = text[:s.transcript.Len()]
+	s.transcript.keep(text[:n])
 	over := c.Finish != nil || c.Kinds&(Answer&^Text) != 0
 	if len(raw) == 0 && len(j.ends) == 0 && !over && c.Kinds&Token == 0 {
 		return s.deliver(dst, text), More

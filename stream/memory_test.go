@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"math/bits"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -10,11 +12,24 @@ import (
 type ledger struct {
 	t   *testing.T
 	out map[*byte]int
+	all int // bytes that were ever lent
+
+	classes bool // pieces are powers of two, and not as small as they can be
 }
 
+// most is what a ledger lends in one piece, in bytes.
+const most = 256 << 10
+
 func (l *ledger) Get(n int) []byte {
-	b := make([]byte, 0, max(n, 1))
+	if n > most {
+		return nil
+	}
+	if n = max(n, 1); l.classes {
+		n = 1 << bits.Len(uint(max(n, 1<<10)-1))
+	}
+	b := make([]byte, 0, n)
 	l.out[&b[:1][0]] = cap(b)
+	l.all += cap(b)
 	return b
 }
 
@@ -97,5 +112,100 @@ func TestTextsMoveWithinAPayload(t *testing.T) {
 				t.Errorf("not given back: %v", l.out)
 			}
 		})
+	}
+}
+
+// TestLongTextsLieWhereTheyCame: a text that grows is not copied time and again,
+// whatever its length when it is asked for, and what is made of it is the same as
+// without a memory.
+func TestLongTextsLieWhereTheyCame(t *testing.T) {
+	words := strings.Repeat("all work and no play \\ud83d\\ude00 makes a dull boy, ", 40)
+	for _, size := range []int{20, 333, 1500} { // bytes of an event
+		for _, total := range []int{3000, 4096, 4097, 9000, 70000, 400000} {
+			payloads := []string{say("It begins: ")}
+			for n := 0; n < total; n += size {
+				at := n % 100 // in the middle of a character, too
+				payloads = append(payloads, say(words[at:at+size]))
+			}
+			l := &ledger{t: t, out: map[*byte]int{}, classes: true}
+			lent, grown := newPlayer(), newPlayer()
+			lent.s.UseMemory(l)
+			for _, p := range []*player{lent, grown} {
+				p.s.Reset(Form{}, retriedReasons, 1<<20)
+				p.play(t, sse(payloads...))
+			}
+			want := string(grown.s.transcript.raw)
+			if most := len(want)*5/4 + 4*leastBlock; l.all > most {
+				t.Errorf("%d bytes in events of %d: %d bytes were lent", len(want), size, l.all)
+			}
+			if got := string(lent.s.transcript.appendRaw(nil)); got != want || lent.s.transcript.Len() != len(want) {
+				t.Errorf("%d bytes in events of %d: %d other ones, said to be %d", len(want), size, len(got), lent.s.transcript.Len())
+			}
+			if lent.transcript() != grown.transcript() {
+				t.Errorf("%d bytes in events of %d are read otherwise", len(want), size)
+			}
+			if got := string(lent.s.transcript.Raw()); got != want {
+				t.Errorf("%d bytes in events of %d: joined they are others", len(want), size)
+			}
+			if lent.s.Release(); len(l.out) != 0 {
+				t.Errorf("not given back: %v", l.out)
+			}
+		}
+	}
+}
+
+// TestTextsOfAllKindsOfEvents: events that are like the one before and such that
+// are not, small and large ones, with what is dropped of them, and seams among
+// them: the text is what the events said, and all memory comes back.
+func TestTextsOfAllKindsOfEvents(t *testing.T) {
+	words := strings.Repeat("all work and no play makes a dull boy, ", 600)
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		l := &ledger{t: t, out: map[*byte]int{}, classes: seed%2 == 0}
+		var s Splice
+		s.UseMemory(l)
+		for range 2 {
+			const bound = 300 << 10
+			s.Reset(Form{}, retriedReasons, bound)
+			want, seams := "", 0
+			for range r.IntN(200) {
+				text := words[:1+r.IntN(1<<r.IntN(14))]
+				payload := say(text)
+				switch r.IntN(12) {
+				case 0:
+					payload = candidate(`{"text": "`+text[:len(text)/2]+`"},{"text": "`+text[len(text)/2:]+`"}`, "")
+				case 1:
+					payload = with(payload, firstNames)
+				case 2:
+					// Two candidates, of which one is the answer.
+					payload = `{"candidates": [{"content": {"parts": [{"text": "` + text + `"}]}},{"content": {"parts": [{"text": "` + text + text + `"}]},"index": 1}]}`
+				case 3:
+					if _, v := s.Take(nil, Event{Data: []byte(payload[:len(payload)-1])}); v != Cut {
+						t.Fatalf("half a payload: %v", v)
+					}
+					fallthrough
+				case 4:
+					if seams++; want != "" && seams < 4 {
+						s.NextAttempt()
+						s.Continue(Expect{Prefilled: true})
+					}
+				}
+				if _, v := s.Take(nil, Event{Data: []byte(payload)}); v != More {
+					t.Fatalf("%.80s…: %v", payload, v)
+				}
+				if want += text; len(want) > bound || s.Transcript().Full() {
+					want = ""
+				}
+				if got := string(s.Transcript().AppendText(nil)); got != want || len(got) != s.Transcript().Len() {
+					t.Fatalf("seed %d: a text of %d bytes, want %d", seed, len(got), len(want))
+				}
+			}
+			if got := string(s.Transcript().Raw()); got != want {
+				t.Fatalf("seed %d: joined it has %d bytes, want %d", seed, len(got), len(want))
+			}
+		}
+		if s.Release(); len(l.out) != 0 {
+			t.Errorf("not given back: %v", l.out)
+		}
 	}
 }

@@ -184,8 +184,7 @@ func (s *Splice) noteSame(text []byte, u Usage) {
 	if a.usage = u; u.Prompt >= 0 {
 		s.tally.prompt = u.Prompt
 	}
-	t := &s.transcript
-	t.set(t.append(t.raw, text))
+	s.transcript.add(text)
 }
 
 // TakeSame takes the events at the front of b that come in the form of

@@ -208,7 +208,7 @@ func differs(a, b *Splice) string {
 	state := func(s *Splice) string {
 		u := s.attempt.usage
 		s.attempt.usage = Usage{}
-		return fmt.Sprintf("%q %+v %+v %+v %v %t %q %q %q %q", s.transcript.raw, s.tally, s.attempt, u,
+		return fmt.Sprintf("%q %+v %+v %+v %v %t %q %q %q %q", s.transcript.Raw(), s.tally, s.attempt, u,
 			s.delivered, s.any, s.held, s.responseID, s.version, s.token)
 	}
 	if p, q := state(&x), state(&y); p != q {

@@ -88,6 +88,7 @@ func (s *Splice) Reset(form Form, reasons *Reasons, maxTranscript int) {
 // NextAttempt says that the events that follow come from another attempt.
 func (s *Splice) NextAttempt() {
 	a := &s.attempt
+	s.transcript.join()
 	if a.any {
 		s.tally.add(a.usage)
 	}
