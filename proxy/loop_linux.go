@@ -170,13 +170,13 @@ func (l *loop) due(now time.Time) bool {
 }
 
 // balance notes how long a turn took, and has some streams go to another loop
-// when this one is too busy and another has time.
+// when this one goes on being too busy and another has time.
 func (l *loop) balance(begin, end time.Time) {
 	if !l.use.work(ticks(begin), ticks(end)) {
 		return
 	}
 	l.left.shed = 0
-	if l.use.last.Load() < tooBusy || l.others.choose().use.share(ticks(end)) >= busy {
+	if l.use.crammed < patience || l.others.choose().use.share(ticks(end)) >= busy {
 		return
 	}
 	l.mu.Lock()

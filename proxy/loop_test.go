@@ -352,6 +352,27 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// TestBalance: streams are given away in the third window in a row in which the
+// loop has time for nothing else, and in those behind it.
+func TestBalance(t *testing.T) {
+	l := &loop{rides: make([]*ride, 50), free: make([]uint32, 10)}
+	l.others = loops{l, &loop{}}
+	now := time.Now()
+	l.use.began = ticks(now)
+	for i, x := range []struct {
+		share time.Duration // of the window, in a hundred
+		shed  int
+	}{{80, 0}, {90, 0}, {60, 0}, {90, 0}, {75, 0}, {99, 10}, {71, 10}, {20, 0}, {90, 0}} {
+		end := now.Add(window)
+		l.left.shed = 0
+		l.balance(end.Add(-window*x.share/100), end)
+		if l.left.shed != x.shed {
+			t.Errorf("window %d: %d streams are given away, want %d", i, l.left.shed, x.shed)
+		}
+		now = end
+	}
+}
+
 // A loop that is too busy gives streams to one that has time.
 func TestLoopSheds(t *testing.T) {
 	all := newTestLoops(t)

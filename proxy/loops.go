@@ -9,7 +9,7 @@ import (
 // loops are the loops of a server, one for each processor. Few busy loops are
 // cheaper than many idle ones, since what comes together is then done in one
 // wake-up: a loop takes streams until it is busy, and gives some away when it
-// has become too busy.
+// goes on being too busy.
 type loops []*loop
 
 func openLoops(panicked func(where string, p any)) (loops, error) {
@@ -37,8 +37,13 @@ func (all loops) close() {
 // Shares of its time that a loop works, in a thousand.
 const (
 	busy    = 500 // streams that come now go to another loop
-	tooBusy = 700 // streams are given away
+	tooBusy = 700 // streams are given away, when it goes on
 )
+
+// patience is for how many windows a loop is too busy before it gives streams
+// away. They do not come back, and a thousand streams that begin together, or a
+// collection, are soon over.
+const patience = 3
 
 // choose returns the first loop that is not busy, or the least busy one.
 func (all loops) choose() *loop {
@@ -72,6 +77,7 @@ type usage struct {
 	worked  int64 // ns in the window
 	settled atomic.Int64
 	last    atomic.Int64 // share of the window before, in a thousand
+	crammed int          // windows in a row in which the loop was too busy
 	events  atomic.Int64 // of streams, that the loop has passed on
 }
 
@@ -84,7 +90,11 @@ func (u *usage) work(begin, end int64) bool {
 	if end-u.began < int64(window) {
 		return false
 	}
-	u.last.Store(1000 * u.worked / (end - u.began))
+	share := 1000 * u.worked / (end - u.began)
+	if u.crammed++; share < tooBusy {
+		u.crammed = 0
+	}
+	u.last.Store(share)
 	u.settled.Store(end)
 	u.began, u.worked = end, 0
 	return true
