@@ -64,7 +64,6 @@ func (h *healer) takeDocument(err error) {
 	if h.e.group.bound {
 		h.e.learn(body)
 	}
-	h.frameFor(len(body))
 	var v stream.Verdict
 	h.out, v, h.one.whole = h.splice.TakeBody(h.out, body, h.request.Thoughts)
 	h.judge(v, body, err)

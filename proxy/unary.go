@@ -80,12 +80,12 @@ func (h *healer) gather() {
 	one := h.one
 	for {
 		h.advance()
-		if !h.pending() {
-			return
-		}
 		if h.phase == phaseComplete && one.document && one.whole && one.folder.Empty() {
 			// Nothing is to be changed about it.
 			one.body = h.in.bytes()
+			return
+		}
+		if !h.pending() {
 			return
 		}
 		h.fold(h.out[frameRoom:])

@@ -1,10 +1,12 @@
 package stream
 
-// deliver appends the event and records it.
+// deliver appends the event, unless it is to be the answer as it is, and records it.
 func (s *Splice) deliver(dst, text []byte) []byte {
 	c, a := &s.chunk, &s.attempt
 	n := len(dst)
-	dst = s.opened(s.appendChunk(dst), n)
+	if !s.asIs {
+		dst = s.opened(s.appendChunk(dst), n)
+	}
 	if a.finished && c.Kinds&Answer != 0 {
 		a.sloppy = true
 		a.finished = false
@@ -17,7 +19,7 @@ func (s *Splice) deliver(dst, text []byte) []byte {
 		s.held, s.doubt, s.doubts = s.held[:0], s.doubt[:0], 0
 	}
 	s.transcript.set(text)
-	if len(dst) == n {
+	if len(dst) == n && !s.asIs {
 		return dst
 	}
 	s.noteIdentity()

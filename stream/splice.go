@@ -27,6 +27,7 @@ type splicing struct {
 	form       Form
 	open       bool // an event was written, and the end was not
 	emptyDrops bool // the client drops what has an empty text
+	asIs       bool // what is delivered is not appended, see TakeBody
 	reasons    *Reasons
 	chunk      Chunk
 	failure    Failure

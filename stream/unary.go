@@ -10,6 +10,10 @@ import "bytes"
 //
 // A text under a finish that is retried counts as delivered, only the finish
 // is held: unlike in a stream, the two always come together.
+//
+// A whole body that is the whole answer, the verdict is Complete or Policy then, is
+// not appended unless something was delivered before it: what the client may see is
+// the body, to the byte.
 func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdict, whole bool) {
 	body = afterMark(body)
 	payload := body
@@ -33,11 +37,16 @@ func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdic
 			dst, v = s.Take(dst, Event{Data: finish})
 		}
 	} else {
+		s.asIs = whole && !s.attempt.spliced
 		dst, v = s.parsed(dst, Event{Data: payload}, text, ok)
 	}
 	if v == More {
 		dst, v = s.End(dst, Event{}, false)
 	}
+	if s.asIs && s.attempt.any && v != Complete && v != Policy {
+		dst = s.form.append(dst, payload)
+	}
+	s.asIs = false
 	return dst, v, whole
 }
 

@@ -32,13 +32,14 @@ func TestTakeBody(t *testing.T) {
 			t.Errorf("%s\n%v, delivered %q, held %q\nwant %v, %q, %q", body, v, got, p.held(), want, delivered, held)
 		}
 	}
-	f(sayEnd("a", "STOP"), Complete, sse(sayEnd("a", "STOP")), "")
-	f(" "+sayEnd("a", "STOP")+"\n", Complete, "data:  "+sayEnd("a", "STOP")+" \r\n\r\n", "")
-	f(sayEnd("a", "MAX_TOKENS"), Complete, sse(sayEnd("a", "MAX_TOKENS")), "")
-	f(finish("MAX_TOKENS"), Complete, sse(finish("MAX_TOKENS")), "")
+	// What is all of the answer is not made an event.
+	f(sayEnd("a", "STOP"), Complete, "", "")
+	f(" "+sayEnd("a", "STOP")+"\n", Complete, "", "")
+	f(sayEnd("a", "MAX_TOKENS"), Complete, "", "")
+	f(finish("MAX_TOKENS"), Complete, "", "")
 	f(call("f"), Cut, sse(call("f")), "")
-	f(sayEnd("a", "SPII"), Policy, sse(sayEnd("a", "SPII")), "")
-	f(blocked, Policy, sse(blocked), "")
+	f(sayEnd("a", "SPII"), Policy, "", "")
+	f(blocked, Policy, "", "")
 	f(empty, Empty, "", sse(empty))
 	f(failure, Failed, "", "")
 	f(finish("SAFETY"), Finish, "", sse(finish("SAFETY")))
@@ -89,6 +90,22 @@ func TestTakeBodyAfterTakeBody(t *testing.T) {
 	f(body[:strings.Index(body, `"STOP`)], Cut)
 	f(sayEnd("once upon a ", "SAFETY"), Finish)
 	f(with(sayEnd("once upon a ", "RECITATION"), firstUsage), Finish)
+}
+
+// A whole body is the answer behind attempts of which nothing was delivered, and
+// none that is behind others.
+func TestTakeBodyAsItIs(t *testing.T) {
+	for first, want := range map[string]bool{"": true, "{": true, empty: true, finish("SAFETY"): true, failure: true, call("f"): false, say("a"): false, "{}": false} {
+		p := newFormPlayer(Form{Framing: Document})
+		before, _ := p.takeBody(first)
+		more, v := p.takeBody(sayEnd("time", "STOP"))
+		if v != Complete || (more == "") != want || (before == "") != want || p.s.Finish() != "" || p.s.Events() != 1 {
+			t.Errorf("%s: %q, then %v %q", first, before, v, more)
+		}
+		if prompt, output, known := p.s.Usage(); known {
+			t.Errorf("%s: %d and %d tokens", first, prompt, output)
+		}
+	}
 }
 
 // A document is whole or it is not, wherever it is cut.
