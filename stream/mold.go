@@ -41,7 +41,7 @@ func (m *mold) forget() { m.frame = m.frame[:0] }
 // learn makes the mold of the payload that c has parsed. It does so for events
 // with one piece of text only, which bring nothing else that matters.
 func (m *mold) learn(c *Chunk) {
-	if c.Kinds != Text || c.texts != 1 || c.Finish != nil || c.Blocked ||
+	if c.Kinds != Text || c.texts != 1 || c.Finish != nil || c.Blocked || c.openAI.thinking ||
 		len(c.payload)-(c.text.to-c.text.from) > maxMold {
 		return
 	}
@@ -187,15 +187,19 @@ func (s *Splice) noteSame(text []byte, u Usage) {
 	s.transcript.add(text)
 }
 
-// TakeSame takes the events at the front of b that come in the form of
-// AppendEvent, and of which each differs from the one before it in its text and
+// TakeSame takes the events at the front of b that come as the client is to get
+// them, and of which each differs from the one before it in its text and
 // its counts only: in the middle of an answer that is nearly all. It does what a
 // Reader and Take would do with them, one by one, but looks at each byte once and
 // copies all of them in one piece. n is how many bytes of b it took. b must begin
 // with an event, see Reader.BetweenEvents; what is left of it is the Reader's.
 func (s *Splice) TakeSame(dst, b []byte) (out []byte, n int) {
-	if s.form.Framing != SSE && s.form.Framing != Document {
+	eventEnd := eventEnd
+	switch s.form.Framing {
+	case Array:
 		return dst, 0
+	case Lines:
+		eventEnd = linesEnd
 	}
 	for {
 		payload, ok := bytes.CutPrefix(b[n:], dataField)

@@ -136,10 +136,15 @@ func TestMoldInEveryForm(t *testing.T) {
 	events := []string{say("a"), say("bc"), say("de"), sayEnd("f", "STOP")}
 	for _, f := range []Form{{}, {Framing: Array}, {Framing: Document}, {Dialect: Wrapped}, {Framing: Lines, Dialect: OpenAI}} {
 		list := events
-		if f.Dialect == Wrapped {
+		switch f.Dialect {
+		case Wrapped:
 			list = wrap(events...)
+		case OpenAI:
+			list = []string{tell("a"), tell("bc"), tell("de"), tellEnd("f", "stop")}
 		}
-		sameSplices(t, f, list...)
+		if n := sameSplices(t, f, list...); n != 2 {
+			t.Errorf("%+v: %d events fit, want 2", f, n)
+		}
 	}
 }
 
@@ -168,9 +173,12 @@ func FuzzMold(f *testing.F) {
 	f.Add([]byte(first), []byte(strings.Replace(first, ": 9,", ": 10,", 1)))
 	f.Add([]byte(first), []byte(strings.Replace(first, "upon", `\"\\`, 1)))
 	f.Add([]byte(say("a")), []byte(say("b")))
+	f.Add([]byte(tell("a")), []byte(tell("b")))
+	f.Add([]byte(muse("a")), []byte(tell("</thought>b")))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		sameSplices(t, Form{}, string(a), string(b), string(a), string(a), string(b), string(b))
 		sameSplices(t, Form{Framing: Array}, string(a), string(b), string(b))
+		sameSplices(t, openAIForm, string(a), string(b), string(a), string(a), string(b), string(b))
 	})
 }
 
@@ -208,8 +216,8 @@ func differs(a, b *Splice) string {
 	state := func(s *Splice) string {
 		u := s.attempt.usage
 		s.attempt.usage = Usage{}
-		return fmt.Sprintf("%q %+v %+v %+v %v %t %q %q %q %q", s.transcript.Raw(), s.tally, s.attempt, u,
-			s.delivered, s.any, s.held, s.responseID, s.version, s.token)
+		return fmt.Sprintf("%q %+v %+v %+v %+v %v %t %t %q %q %q %q", s.transcript.Raw(), s.tally, s.attempt, u, s.openAI,
+			s.delivered, s.any, s.behindCall, s.held, s.responseID, s.version, s.token)
 	}
 	if p, q := state(&x), state(&y); p != q {
 		return p + "\nwithout mold: " + q

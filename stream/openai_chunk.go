@@ -171,6 +171,10 @@ func (p *openAIParser) delta(v int) int {
 	c.openAI.closes = c.openAI.closes || d.closes
 	c.openAI.calls = d.calls
 	c.beside = c.beside || d.offsets
+	if text.present() {
+		c.text = text
+		c.texts++
+	}
 	p.text = p.into.append(p.text, text.of(p.b))
 	return end
 }

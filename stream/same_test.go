@@ -76,18 +76,33 @@ func alike() string {
 	}, "\r\n\r\n") + "\r\n\r\n"
 }
 
+// alikeLines is alike for the OpenAI-compatible surface, with a thought behind what
+// is alike: what comes behind that may end it.
+func alikeLines() string {
+	return lines(
+		tell("Once"), tell(` upon \"a\"`), tell(` time`), tool("f", "{}"), tell(` é`), tell(` <b>there`), tell(` was.`),
+		muse("hm"), tell(`</thought>and`), tell(" more"), tell(`\u003c/thought\u003e`), tellEnd(` End.`, "stop"), openAIDone,
+	)
+}
+
 // Cut at every byte, and at every two, a stream is taken as its events are one by
 // one.
 func TestTakeSameAtEverySplit(t *testing.T) {
-	body := alike()
-	if n := sameTakers(t, Form{}, body); n != 4 {
-		t.Errorf("%d events are taken together, want 4", n)
+	atEverySplit(t, Form{}, alike(), 4)
+	atEverySplit(t, openAIForm, alikeLines(), 4)
+}
+
+// atEverySplit takes a body, of which so many events are taken together, in pieces.
+func atEverySplit(t *testing.T, f Form, body string, together int) {
+	t.Helper()
+	if n := sameTakers(t, f, body); n != together {
+		t.Errorf("%d events are taken together, want %d", n, together)
 	}
 	for i := range body {
-		sameTakers(t, Form{}, body, i)
+		sameTakers(t, f, body, i)
 		if i > 0 && i%7 == 0 {
-			sameTakers(t, Form{}, body, i-1, i)
-			sameTakers(t, Form{}, body, i/2, i)
+			sameTakers(t, f, body, i-1, i)
+			sameTakers(t, f, body, i/2, i)
 		}
 	}
 	for size := 1; size < 40; size++ {
@@ -95,7 +110,7 @@ func TestTakeSameAtEverySplit(t *testing.T) {
 		for at := size; at < len(body); at += size {
 			cuts = append(cuts, at)
 		}
-		sameTakers(t, Form{}, body, cuts...)
+		sameTakers(t, f, body, cuts...)
 	}
 }
 
@@ -129,8 +144,32 @@ func TestTakeSameLeavesTheRest(t *testing.T) {
 			}
 		})
 	}
-	for _, f := range []Form{{Framing: Array}, {Framing: Document}, {Framing: Lines, Dialect: OpenAI}, {Dialect: Wrapped}} {
+	for _, f := range []Form{{Framing: Array}, {Framing: Document}, openAIForm, {Dialect: Wrapped}} {
 		sameTakers(t, f, body)
+	}
+	// Of the lines that OpenAI-compatible clients get, as of the other form.
+	body = alikeLines()
+	for name, b := range map[string]string{
+		"CR LF":       strings.ReplaceAll(body, "\n", "\r\n"),
+		"mixed":       strings.Replace(body, "\n\n", "\r\n\r\n", 2),
+		"no space":    strings.ReplaceAll(body, "data: ", "data:"),
+		"comments":    strings.ReplaceAll(body, "data: ", ": hello\ndata: "),
+		"early end":   strings.Replace(body, "data: "+tell(" time"), "data: [DONE]", 1),
+		"usage":       strings.ReplaceAll(body, `"object"`, `"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12},"object"`),
+		"no usage":    strings.ReplaceAll(body, `"object"`, `"usage":null,"object"`),
+		"names":       strings.ReplaceAll(body, `"object"`, `"created":1,"id":"x","model":"m","object"`),
+		"two choices": strings.ReplaceAll(body, `],"object"`, `,{"delta":{"content":"other"},"index":1}],"object"`),
+		"no text":     strings.Replace(body, " time", "", 1),
+		"a control":   strings.Replace(body, " time", "\x02", 1),
+		"twice":       strings.ReplaceAll(body, `"content"`, `"content":"not this","content"`),
+		"an error":    strings.Replace(body, tell(" time"), `{"error":{"code":503,"message":"x","status":"UNAVAILABLE"}}`, 1),
+	} {
+		t.Run("lines, "+name, func(t *testing.T) {
+			sameTakers(t, openAIForm, b)
+			for i := range b {
+				sameTakers(t, openAIForm, b, i)
+			}
+		})
 	}
 }
 
@@ -178,9 +217,12 @@ func TestTakeSameOfRecordings(t *testing.T) {
 func FuzzTakeSame(f *testing.F) {
 	f.Add(alike(), uint16(100), uint16(700))
 	f.Add(strings.ReplaceAll(alike(), "\r\n", "\n"), uint16(3), uint16(5))
+	f.Add(alikeLines(), uint16(30), uint16(500))
 	f.Fuzz(func(t *testing.T, body string, a, b uint16) {
 		from := min(int(a), len(body))
-		sameTakers(t, Form{}, body, from, min(from+int(b), len(body)))
+		for _, f := range []Form{{}, openAIForm} {
+			sameTakers(t, f, body, from, min(from+int(b), len(body)))
+		}
 	})
 }
 

@@ -167,7 +167,7 @@ func (s *Splice) parsed(dst []byte, ev Event, text []byte, ok bool) ([]byte, Ver
 		return s.deliverCut(dst, text, 0)
 	}
 	dst = s.deliver(dst, text)
-	if a := &s.attempt; !a.spliced && !a.finished && !a.policy && c.Dialect != OpenAI {
+	if a := &s.attempt; !a.spliced && !a.finished && !a.policy {
 		s.mold.learn(c)
 	}
 	return dst, More
