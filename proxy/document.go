@@ -37,8 +37,8 @@ func (h *healer) readDocument() {
 			h.phase = phasePass
 			return
 		}
-		if begin := bytes.TrimLeft(h.in.bytes(), " \t\r\n"); len(begin) > 0 && begin[0] == '[' {
-			// Not what was asked for, but an answer: events in an array.
+		if is, _ := stream.SSE.IsStream(h.in.bytes()); is {
+			// Not what was asked for, but an answer: events, or an array of them.
 			h.one.document = false
 			return
 		}
@@ -46,10 +46,17 @@ func (h *healer) readDocument() {
 			h.broke(routing.Cut, errors.New("a response is larger than the proxy can hold"))
 			return
 		}
-		if n, err := h.fill(); err != nil && n == 0 {
-			h.takeDocument(err)
+		n, err := h.fill()
+		if err == nil || n > 0 {
+			continue
+		}
+		if stream.IsSeveral(h.in.bytes()) {
+			// One object after another: read once more, as events.
+			h.one.document, h.rode = false, err
 			return
 		}
+		h.takeDocument(err)
+		return
 	}
 }
 

@@ -102,6 +102,23 @@ func TestUnaryViaStreamFaultsAreHealed(t *testing.T) {
 	}
 }
 
+// Upstreams answer with events although they say that it is JSON: as a stream, as an
+// array, as one object after another.
+func TestUnaryReadsEventsThatAreSaidToBeJSON(t *testing.T) {
+	t.Parallel()
+	for _, via := range []bool{false, true} {
+		s := newStage(t, func(c *proxy.Config) { c.UnaryViaStream = via })
+		one, two := docOf(first, ""), docOf(second, "STOP")
+		short := func(payload string) string { return strings.ReplaceAll(payload, "\n", "") }
+		for _, body := range []string{one + "\n" + two + "\n", one + two, "\r\n" + one + "\r\n\r\n" + two, "[" + one + ",\n" + two + "]", sse(short(one), short(two)), lines(short(one), short(two))} {
+			s.isWhole(s.playUnary(nil, steps(json200(body))), first+second, "STOP", "")
+			n := strings.Index(body, second) - len(`{"text": `)
+			s.isWhole(s.playUnary(nil, chunked200(body[:n], 40), rest), first+second, "STOP", "|"+first)
+		}
+		s.isWhole(s.playUnary(nil, steps(json200(docOf("", "STOP")+"\n"+docOf("", "STOP"))), whole), first+second, "STOP", "|")
+	}
+}
+
 // What text cannot stand in for is asked for again: nobody has seen it.
 func TestUnaryBeginsAnewWhatCannotBeContinued(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,21 @@ func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdic
 // IsDocument tells whether body is one JSON value with nothing behind it.
 func IsDocument(body []byte) bool { return valid(afterMark(body)) }
 
+// IsSeveral tells whether body begins with one JSON object and then another.
+func IsSeveral(body []byte) bool {
+	body = afterMark(body)
+	i := skipSpace(body, 0)
+	if i == len(body) || body[i] != '{' {
+		return false
+	}
+	i = skipValue(body, i, 0)
+	if i == bad {
+		return false
+	}
+	i = skipSpace(body, i)
+	return i < len(body) && body[i] == '{'
+}
+
 // afterMark returns a document without the byte order mark that it may have in
 // front. Readers may ignore one (RFC 8259 8.1), and browsers do.
 func afterMark(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }

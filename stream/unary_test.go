@@ -119,3 +119,16 @@ func TestTakeBodyKnowsAWholeBody(t *testing.T) {
 		}
 	}
 }
+
+func TestIsSeveral(t *testing.T) {
+	one := sayEnd("a", "STOP")
+	for body, want := range map[string]bool{
+		one + one: true, "\xef\xbb\xbf " + one + "\r\n" + one: true, "{}\n{": true, "{}{}{}": true,
+		"": false, "{": false, one: false, one + " \n": false, one + "]": false, one + "," + one: false, "[{}]{}": false, "1{}": false,
+		`{"a": "}{"`: false, one[:len(one)-1]: false, "null\n{}": false,
+	} {
+		if IsSeveral([]byte(body)) != want {
+			t.Errorf("%q: %t", body, !want)
+		}
+	}
+}
