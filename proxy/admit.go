@@ -33,10 +33,12 @@ func (e *exchange) admit(ctx *fasthttp.RequestCtx) *refusal {
 	if !isHostValue(req.Host()) {
 		return refuse(400, "the Host header holds a character that is not allowed")
 	}
-	e.path, e.query, _ = bytes.Cut(target, []byte("?"))
-	if err := routing.CheckPath(e.path); err != nil {
+	e.written, e.query, _ = bytes.Cut(target, []byte("?"))
+	e.path = e.written
+	if err := routing.CheckPath(e.written); err != nil {
 		return refuse(400, err.Error())
 	}
+	e.path = routing.PlainPath(e.written)
 	if err := routing.CheckQuery(e.query); err != nil {
 		return refuse(400, err.Error())
 	}

@@ -132,7 +132,7 @@ func TestChatPassesToTheByte(t *testing.T) {
 	s := newChatStage(t, nil)
 	body := lines(chunk(1, `"role":"assistant","content":""`, ""), chunk(1, `"content":"\u003ca\u003e 😀"`, ""), chunk(1, "", `,"finish_reason":"stop"`),
 		`{"choices":[],"usage":{"prompt_tokens":1}}`, "[DONE]")
-	for _, path := range []string{chatPath, "/v1/openai/chat/completions", "/openai/chat/completions", "/team/v1beta/openai/chat/completions",
+	for _, path := range []string{chatPath, "/v1/openai/chat/completions", "/openai/chat/completion%73", "/team/v1beta/openai/chat/completions",
 		"/v1/projects/p/locations/l/endpoints/openapi/chat/completions?x=1"} {
 		s.up.SetHandler(upstream.Always(steps(upstream.Sliced(3, upstream.Send(body)))))
 		s.up.Reset()

@@ -35,7 +35,8 @@ type exchange struct {
 	deadline time.Time // of a healed request: STREAM_DEADLINE
 	ended    time.Time // when all that was waited for had come; zero: now
 
-	method, path, query []byte // alias the request
+	method, path, query []byte // alias the request; path is the PlainPath of written
+	written             []byte // the path as the client wrote it, and as it goes upstream
 	head                head
 	group               *group
 	key                 []byte // without prefix; may alias the request

@@ -135,7 +135,7 @@ func (e *exchange) borrowAgain(now time.Time) (wait time.Duration, err error) {
 func (e *exchange) take(l lease) {
 	e.lease = l
 	t := l.target()
-	e.renamed = l.group.models.AppendPath(e.renamed[:0], e.path)
+	e.renamed = l.group.models.AppendPath(e.renamed[:0], e.written, e.path)
 	e.target = routing.AppendTarget(e.target[:0], &t.base, &t.path, e.renamed, e.rest)
 	if e.viaStream {
 		e.target = routing.AppendStreaming(nil, e.target)

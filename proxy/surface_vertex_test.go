@@ -58,6 +58,7 @@ func TestPathsOfVertexAndOthers(t *testing.T) {
 	}
 	f("/v1beta/tunedModels/my-model-abc:streamGenerateContent", "my-model-abc", oauth...)
 	f("/v1alpha/models/gemini-2.5-flash%3AstreamGenerateContent", "gemini-2.5-flash")
+	f("/v1%62eta/%6Dodels/gemini%2d2.5-flas%68:stream%47enerate%43ontent", "gemini-2.5-flash")
 	f("/gateway/v1/models/ft:gemini:streamGenerateContent", "ft:gemini")
 }
 

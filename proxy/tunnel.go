@@ -129,6 +129,7 @@ func newTunnel(r *relayed) *tunnel {
 		e.trace.describe(e)
 	}
 	e.method, e.path = bytes.Clone(e.method), bytes.Clone(e.path)
+	e.written = nil
 	e.record.status = 101
 	e.first()
 	head := appendSwitch(nil, &r.a.head)

@@ -36,6 +36,7 @@ func TestUnaryViaStreamAsksTheStreamingEndpoint(t *testing.T) {
 	f(unaryPath+"?alt=json&x=a%20b&&y", streamPath+"&x=a%20b&&y")
 	f(unaryPath+"?%24alt=json&key=K&prettyPrint=false", streamPath+"&prettyPrint=false")
 	f("/v1/projects/p/locations/l/publishers/google/models/m%3Ax:generateContent", "/v1/projects/p/locations/l/publishers/google/models/m%3Ax:streamGenerateContent?alt=sse")
+	f("/v1%62eta/models/m:generate%43ontent", "/v1%62eta/models/m:streamGenerateContent?alt=sse")
 	f("/v1beta/tunedModels/t:generateContent", "/v1beta/tunedModels/t:streamGenerateContent?alt=sse")
 }
 

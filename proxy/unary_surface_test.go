@@ -17,6 +17,7 @@ func TestUnaryPathsThatAreHealed(t *testing.T) {
 			"/v1/models/m:generateContent",
 			"/v1beta/models/gemini-2.5-flash:generateContent?alt=json",
 			"/v1beta/models/m%3AgenerateContent",
+			"/v1beta/models/m:%67enerate%43onten%74",
 			"/v1beta/tunedModels/t:generateContent?prettyPrint=false",
 			"/v1/projects/p/locations/l/publishers/google/models/m:generateContent",
 			"/v1beta1/projects/p/locations/l/endpoints/1:generateContent",

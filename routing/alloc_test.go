@@ -70,7 +70,7 @@ func TestNoAllocations(t *testing.T) {
 	origins.Note(path, came)
 	f("Origins", func() { origins.Note(path, came); origins.Find(path); origins.Find(host) })
 	f("Find", func() { clients.Find(name) })
-	f("AppendPath", func() { renames.AppendPath(target, path) })
+	f("AppendPath", func() { renames.AppendPath(target, path, PlainPath(path)) })
 	f("Decide", func() {
 		ledger = Ledger{}
 		policy.Decide(&ledger, Status, false, time.Second, true, time.Hour)

@@ -58,7 +58,7 @@ func FuzzAppendPath(f *testing.F) {
 		if string(model) == "fast" {
 			want = string(before) + "gemini-2.5-flash" + string(after)
 		}
-		if got := string(names.AppendPath([]byte("x"), []byte(path))); got != "x"+want {
+		if got := string(names.AppendPath([]byte("x"), []byte(path), []byte(path))); got != "x"+want {
 			t.Errorf("%q became %q", path, got)
 		}
 	})

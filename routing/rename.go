@@ -30,17 +30,22 @@ func SplitModel(path []byte) (before, model, after []byte) {
 // Renames maps the names that clients have for models to the upstream's.
 type Renames map[string]string
 
-// AppendPath appends a path to dst, with the upstream's name for the model.
-func (r Renames) AppendPath(dst, path []byte) []byte {
+// AppendPath appends a path to dst as it was written, but with the upstream's name
+// for the model. plain is its PlainPath.
+func (r Renames) AppendPath(dst, path, plain []byte) []byte {
 	if len(r) == 0 {
 		return append(dst, path...)
 	}
-	before, model, after := SplitModel(path)
+	before, model, _ := SplitModel(plain)
 	name, known := r[string(model)]
 	if !known || len(model) == 0 {
 		return append(dst, path...)
 	}
-	dst = append(dst, before...)
+	from, to := len(before), len(before)+len(model)
+	if len(path) != len(plain) {
+		from, to = writtenLen(path, from), writtenLen(path, to)
+	}
+	dst = append(dst, path[:from]...)
 	dst = append(dst, name...)
-	return append(dst, after...)
+	return append(dst, path[to:]...)
 }

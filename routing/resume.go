@@ -41,7 +41,7 @@ func LastEvent(query []byte) []byte {
 func appendEncoded(dst, p []byte) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range p {
-		if isAlphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~' {
+		if isUnreserved(c) {
 			dst = append(dst, c)
 		} else {
 			dst = append(dst, '%', hex[c>>4], hex[c&15])

@@ -3,7 +3,7 @@ package routing
 import "bytes"
 
 // What the path of a request for one document, and for a stream, ends in. The
-// colon before it may be encoded.
+// colon before it may be encoded, and any of its letters.
 var (
 	unaryAction  = []byte("generateContent")
 	streamAction = []byte("streamGenerateContent")
@@ -14,7 +14,8 @@ var (
 // of the query stays as it is.
 func AppendStreaming(dst, target []byte) []byte {
 	path, query, _ := bytes.Cut(target, []byte("?"))
-	dst = append(dst, bytes.TrimSuffix(path, unaryAction)...)
+	action := len(PlainPath(path)) - len(unaryAction)
+	dst = append(dst, path[:writtenLen(path, action)]...)
 	dst = append(dst, streamAction...)
 	dst = append(dst, "?alt=sse"...)
 	for tail := query; len(tail) > 0; {

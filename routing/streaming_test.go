@@ -15,6 +15,7 @@ func TestAppendStreaming(t *testing.T) {
 	f("/m%3AgenerateContent?", "/m%3AstreamGenerateContent?alt=sse")
 	f("/m:generateContent?alt=json", "/m:streamGenerateContent?alt=sse")
 	f("/m:generateContent?a=%26&%61lt=json&$alt=json&%24alt=x&b=alt", "/m:streamGenerateContent?alt=sse&a=%26&b=alt")
+	f("/%76%31/m:%67enerate%43onten%74?a=%62", "/%76%31/m:streamGenerateContent?alt=sse&a=%62")
 	f("/v1/:generateContent/m:generateContent?:generateContent", "/v1/:generateContent/m:streamGenerateContent?alt=sse&:generateContent")
 }
 
