@@ -147,9 +147,6 @@ type Config struct {
 	rootCAs *x509.CertPool
 }
 
-// maxConfigFile bounds the bytes of a configuration file.
-const maxConfigFile = 1 << 16
-
 // DefaultConfig returns the configuration of a proxy that is told nothing.
 func DefaultConfig() Config {
 	var c Config

@@ -148,7 +148,7 @@ func TestLoadConfigUnreadableFile(t *testing.T) {
 	f(directory+"/a\nb", directory+`/a\nb: cannot be read: no such file or directory`)
 	f(directory, directory+": cannot be read: is a directory, must be a regular file or a link to one")
 	large := configFile(t, strings.Repeat("#\n", maxConfigFile))
-	f(large, large+": cannot be read: larger than 65536 bytes")
+	f(large, large+": cannot be read: larger than 1048576 bytes")
 	binary := configFile(t, "listen_addr: \xff\n")
 	f(binary, binary+": cannot be read: not valid UTF-8")
 	// Mistakes of the environment are told all the same.

@@ -259,3 +259,15 @@ func TestClientsOfAFile(t *testing.T) {
 	f("clients: [{name: a}]", "F:1:11: clients[0]: token is missing")
 	f("clients: [a]", "F:1:11: clients[0]: must be a mapping")
 }
+
+// A file has room for as many clients as a large team has services.
+func TestManyClients(t *testing.T) {
+	text := "groups:\n  main: {path: /x}\nclients:\n"
+	for i := range 2000 {
+		text += fmt.Sprintf("  - {name: c%d, token: \"sha256:%064x\", groups: [main], models: [fast, gemini-2.5-*], requests_per_minute: 600, max_streams: 50}\n", i, i)
+	}
+	c, err := LoadConfig(configFile(t, text), envOf())
+	if err != nil || len(c.Clients) != 2000 {
+		t.Errorf("%d clients, %v", len(c.Clients), err)
+	}
+}

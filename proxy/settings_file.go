@@ -14,11 +14,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-const (
-	byteOrderMark = "\uFEFF"
-	// maxConfigTokens is enough for a mapping of a thousand groups.
-	maxConfigTokens = 4096
-)
+const byteOrderMark = "\uFEFF"
 
 // What a YAML file may not hold.
 var (
@@ -46,9 +42,9 @@ func (l *loader) loadFile(path string) {
 }
 
 func (l *loader) loadYAML(name string, data []byte) {
-	file, err := parseYAML(data)
+	file, place, err := parseYAML(data)
 	if err != nil {
-		l.fail(name+yamlPosition(err), "%s", yamlMessage(err))
+		l.fail(name+place, "%s", yamlMessage(err))
 		return
 	}
 	var pairs []*ast.MappingValueNode
@@ -202,20 +198,20 @@ func yamlKey(node ast.Node) (string, bool) {
 }
 
 // parseYAML guards the program's start against a parser that gives up by panic.
-func parseYAML(data []byte) (file *ast.File, err error) {
+// place is where the error is, "" or ":line:column".
+func parseYAML(data []byte) (file *ast.File, place string, err error) {
 	defer func() {
 		if recover() != nil {
-			file, err = nil, errors.New("the file is not valid YAML")
+			file, place, err = nil, "", errors.New("the file is not valid YAML")
 		}
 	}()
 	tokens := lexer.Tokenize(strings.TrimPrefix(string(data), byteOrderMark))
-	// The parser keeps the whole path of each node: memory grows with the
-	// square of the depth, which the number of tokens bounds.
-	if len(tokens) > maxConfigTokens {
-		return nil, errors.New("the file holds too many values")
+	if place, err = checkTokens(tokens); err != nil {
+		return nil, place, err
 	}
 	// Duplicates are found by loadPair, which goes on after them.
-	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	file, err = parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	return file, yamlPosition(err), err
 }
 
 // yamlMessage returns a parser's message alone. Its usual form is an excerpt of

@@ -249,7 +249,14 @@ func TestConfigFileErrors(t *testing.T) {
 	f("listen_addr: :1\n---\nlisten_addr: :2", "F:2:1: the file must hold one document; this is the beginning of another one")
 	f("- a", "F:1:1: the file must be a mapping of setting names to values")
 	f("hello", "F:1:1: the file must be a mapping of setting names to values")
-	f(strings.Repeat("[", 5000), "F: the file holds too many values")
+	const deep = "the file is nested too deeply: at most 20 brackets, and 200 columns"
+	f(strings.Repeat("[", 5000), "F:1:21: "+deep)
+	f("a: "+strings.Repeat("{a: ", 21), "F:1:84: "+deep)
+	f(strings.Repeat("- ", 500), "F:1:201: "+deep)
+	f(strings.Repeat("? ", 500), "F:1:201: "+deep)
+	f(strings.Repeat(" ", 300)+"a:\n", "F:1:302: "+deep)
+	f(strings.Repeat("a", 501)+": b", "F:1:1: a name is longer than 500 bytes")
+	f("["+strings.Repeat("a,", maxConfigTokens/2)+"]", "F: the file holds more than 65536 values and signs")
 	// No YAML at all. One line, with line and column, and nothing of the file.
 	f("a: b: c", "F:1:4: mapping value is not allowed in this context")
 	f("debug_mode: true\nlisten_addr: \"x", "F:2:14: could not find end character of double-quoted text")
