@@ -103,6 +103,18 @@ func TestAllKeysParked(t *testing.T) {
 	if f.up.Count() != 3 {
 		t.Errorf("%d attempts, want one a key", f.up.Count())
 	}
+	f.isParked(3)
+}
+
+// isParked checks that so many answers were given up for want of a key, and none
+// because the upstream asked for a long wait.
+func (f *fleet) isParked(n int) {
+	f.t.Helper()
+	for reason, want := range map[string]string{"parked": itoa(n), "retry_after": "0"} {
+		if got := f.metric(`gemini_proxy_given_up_total{group="g",reason="` + reason + `"}`); got != want {
+			f.t.Errorf("%s answers given up as %s, want %s", got, reason, want)
+		}
+	}
 }
 
 // A key that the upstream does not take is left out, and the request goes on.
@@ -132,6 +144,7 @@ func TestRefusedKeyIsEjected(t *testing.T) {
 		if a := f.ask(streamPath, f.body); a.status != 503 || a.header.Get("Retry-After") == "" || strings.Contains(a.body, "not valid") {
 			t.Errorf("with no key left: %d %q", a.status, a.body)
 		}
+		f.isParked(1)
 	}
 }
 

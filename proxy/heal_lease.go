@@ -37,7 +37,7 @@ func (h *healer) aim() bool {
 		}
 		if h.ledger.Attempts == 0 || wait > e.group.policy.RetryAfterMax || wait >= time.Until(e.deadline) {
 			h.parked = e.noKey(wait)
-			h.giveUp("parked")
+			h.giveUp(reasonParked)
 			return false
 		}
 		if err := e.sleep(wait); err != nil {
@@ -65,6 +65,9 @@ func (e *exchange) aim() *refusal {
 		return e.noKey(wait)
 	}
 }
+
+// reasonParked is why a request is given up when no key of its group is left.
+const reasonParked = "parked"
 
 // noKey is the answer to a request for which no key is admitted: when the first
 // one will be.
@@ -154,6 +157,10 @@ func (e *exchange) decide(l *routing.Ledger, keyFault bool, o routing.Outcome, p
 	}
 	if d = p.Decide(l, o, progress, wait, true, left); !d.Retry {
 		parked = e.noKey(wait)
+		if d.Reason == routing.ReasonRetryAfter {
+			// It is a key that would be waited for, whatever the upstream asked for.
+			d.Reason = reasonParked
+		}
 	}
 	return d, parked
 }

@@ -21,7 +21,7 @@ func (r *resumer) aim() bool {
 		return true
 	}
 	r.parked = e.noKey(wait)
-	r.giveUp("parked")
+	r.giveUp(reasonParked)
 	return false
 }
 

@@ -175,7 +175,7 @@ func (m *metrics) showVersion(version string) {
 // explained in docs/healing.md.
 var gaveUpReasons = []string{
 	routing.ReasonFailures, routing.ReasonAttempts, routing.ReasonRetryAfter, routing.ReasonDeadline, routing.ReasonBudget,
-	"parked", "transcript_full", "refused", "broken", "diverged", "call", "not_text", "constrained", "no_contents", "not_stored", "no_event_id", "drain",
+	reasonParked, "transcript_full", "refused", "broken", "diverged", "call", "not_text", "constrained", "no_contents", "not_stored", "no_event_id", "drain",
 }
 
 // refusedReasons are the reasons of refusals that enter gives.
