@@ -57,11 +57,22 @@ func (l *loader) checkClients() {
 				l.fail(client.place(), "groups: %s is not a group", settingValue(g))
 			}
 		}
+		for _, m := range client.Models {
+			if !validModelPattern(m) {
+				l.fail(client.place(), `models: %s: must be the name of a model, without what stands before it ("models/"), or how names begin, with "*" at the end`, settingValue(m))
+			}
+		}
 	}
 	if keyed != "" && len(c.Clients) == 0 && !l.inherits && !l.bad["LISTEN_ADDR"] && !isPrivate(c.ListenAddr) {
 		l.fail(l.where("LISTEN_ADDR"), "%s: group %s has keys, and whoever reaches this address could use them; "+
 			"list who may under clients, or listen on loopback or a unix socket", settingValue(c.ListenAddr), settingValue(keyed))
 	}
+}
+
+// validModelPattern tells whether a name of a model can be what a client asks.
+func validModelPattern(name string) bool {
+	const longest = 200
+	return name != "" && len(name) <= longest && !strings.ContainsAny(strings.TrimSuffix(name, "*"), "*/ ")
 }
 
 func validClientName(name string) bool {

@@ -256,6 +256,11 @@ func TestClientsOfAFile(t *testing.T) {
 		`F:1:11: client "a b": a name is 1 to 64 letters, digits, dots, hyphens, underscores and @`,
 		`F:1:11: client "a b": groups: "b" is not a group`)
 	f("clients: [{name: a, token: "+routing.HashToken(nil)+"}]", "F:1:28: clients[0]: token: is the SHA-256 of nothing: whoever sends no token would have it")
+	const all = "must hold at least one; who may use all has no such list, and who may use none is no client"
+	f("clients: [{name: a, token: "+tokenHash+", groups: [], models: []}]", "F:1:109: clients[0]: groups: "+all, "F:1:121: clients[0]: models: "+all)
+	const model = `: must be the name of a model, without what stands before it ("models/"), or how names begin, with "*" at the end`
+	f("clients: [{name: a, token: "+tokenHash+", models: ['', '*x', models/m, m, 'm*', '*', 'ft:m@1']}]",
+		`F:1:11: client "a": models: ""`+model, `F:1:11: client "a": models: "*x"`+model, `F:1:11: client "a": models: "models/m"`+model)
 	f("clients: [{name: a}]", "F:1:11: clients[0]: token is missing")
 	f("clients: [a]", "F:1:11: clients[0]: must be a mapping")
 }

@@ -124,6 +124,22 @@ func loadNumber[T any](field func(*T) *int, low, high int) func(*section, *T, as
 	}
 }
 
+// loadSome is loadList for a list that narrows what a client may do. An empty one
+// is a mistake: left out it would allow everything, and may have been meant to
+// allow nothing.
+func loadSome[T any](field func(*T) *[]string) func(*section, *T, ast.Node) error {
+	load := loadList(field)
+	return func(s *section, into *T, value ast.Node) error {
+		if err := load(s, into, value); err != nil {
+			return err
+		}
+		if len(*field(into)) == 0 {
+			return errors.New("must hold at least one; who may use all has no such list, and who may use none is no client")
+		}
+		return nil
+	}
+}
+
 // loadList reads a list of texts, or a single one.
 func loadList[T any](field func(*T) *[]string) func(*section, *T, ast.Node) error {
 	return func(s *section, into *T, value ast.Node) error {
