@@ -221,6 +221,9 @@ func TestKeySources(t *testing.T) {
 	if len(keys) != 10_000 || len(errs) != 0 {
 		t.Errorf("%d keys, %v", len(keys), errs)
 	}
+	if _, errs = readKeys([]string{"env:NONE", "env:K"}, envOf("K", "\n")); len(errs) != 2 {
+		t.Errorf("%v, want a mistake for each source", errs)
+	}
 }
 
 func TestClientsOfAFile(t *testing.T) {

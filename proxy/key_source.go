@@ -111,7 +111,7 @@ func readKeys(sources []string, getenv func(string) (string, bool)) (keys []rout
 			errs = append(errs, err)
 			continue
 		}
-		before, line := len(keys), 0
+		before, wrong, line := len(keys), len(errs), 0
 		for key := range strings.Lines(strings.TrimPrefix(text, byteOrderMark)) {
 			line++
 			key = strings.TrimSpace(key)
@@ -131,7 +131,7 @@ func readKeys(sources []string, getenv func(string) (string, bool)) (keys []rout
 				keys = append(keys, routing.KeySpec{Name: name, Secret: routing.Secret(key)})
 			}
 		}
-		if len(keys) == before && len(errs) == 0 {
+		if len(keys) == before && len(errs) == wrong {
 			errs = append(errs, fmt.Errorf("%s: holds no key", source))
 		}
 	}
