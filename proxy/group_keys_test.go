@@ -148,6 +148,22 @@ func TestRefusedKeyIsEjected(t *testing.T) {
 	}
 }
 
+// A 401 is about the key also where its body breaks off.
+func TestRefusalOutlivesItsBody(t *testing.T) {
+	f := keyed(t, 2, nil)
+	f.up.SetHandler(byKey(map[string]upstream.Script{
+		"2": whole, "": steps(upstream.Head(401, upstream.Length(100)), upstream.Send("{"), upstream.Cut()),
+	}))
+	for _, target := range []string{streamPath, unaryPath} {
+		if a := f.ask(target, f.body); a.status != 200 {
+			t.Errorf("%s: %d %q", target, a.status, a.body)
+		}
+	}
+	if got := f.metric(`gemini_proxy_keys_ejected_total{group="g"}`); got != "1" {
+		t.Errorf("%s keys ejected", got)
+	}
+}
+
 // Where there is no other key, a refusal that comes as the first event is told as
 // one that comes as a status: it may name the key.
 func TestRefusalOfAKeyStaysHere(t *testing.T) {

@@ -85,6 +85,13 @@ func (e *exchange) noKey(wait time.Duration) *refusal {
 // aboutKey tells whether a status may be about the key.
 func aboutKey(code int) bool { return code == 400 || code == 401 || code == 403 }
 
+// refusesKey is blameKey for a status that may be about the key, and whose body
+// came with err. A 401 is about it whatever it says; what a 400 or a 403 is about
+// is told by the body alone.
+func (e *exchange) refusesKey(code int, f stream.Failure, err error) bool {
+	return (err == nil || code == 401) && e.blameKey(code, f, 0, false)
+}
+
 // keyStatus decides on a status that may be about the group's key. If it is, the
 // request goes on with another one; if not, it is the client's as ever.
 func (h *healer) keyStatus(code int) {
@@ -92,7 +99,7 @@ func (h *healer) keyStatus(code int) {
 	body, err := readErrorBody(a)
 	f, _ := stream.ParseFailure(body)
 	switch {
-	case err == nil && h.e.blameKey(code, f, 0, false):
+	case h.e.refusesKey(code, f, err):
 		h.keyFault = true
 		h.broke(routing.Status, nil)
 	case h.e.err() != nil:

@@ -31,7 +31,7 @@ func (r *resumer) keyStatus(code int) {
 	body, err := readErrorBody(a)
 	f, _ := stream.ParseFailure(body)
 	switch {
-	case err == nil && r.e.blameKey(code, f, 0, false):
+	case r.e.refusesKey(code, f, err):
 		r.keyFault = true
 		r.broke(routing.Status, nil)
 	case r.e.err() != nil:
