@@ -1,9 +1,16 @@
 package main
 
 import (
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,13 +65,46 @@ func TestStreamsWaitOnSmallStacks(t *testing.T) {
 }
 
 // A stream whose model thinks before it says a word has a reader neither for the
-// client nor for the upstream: each would be of MAX_HEADER_BYTES.
+// client nor for the upstream: each would be of MAX_HEADER_BYTES. Under TLS tickets
+// come while it thinks.
 func TestStreamsWaitForTheirBeginningWithoutReaders(t *testing.T) {
 	asked := make(chan struct{}, 1000)
-	s := serving(t, func(*upstream.Request) upstream.Script {
-		asked <- struct{}{}
-		return upstream.Script{upstream.Stall()}
+	t.Run("plain", func(t *testing.T) {
+		waitWithoutReaders(t, asked, serving(t, func(*upstream.Request) upstream.Script {
+			asked <- struct{}{}
+			return upstream.Script{upstream.Stall()}
+		}))
 	})
+	t.Run("TLS", func(t *testing.T) {
+		up := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			asked <- struct{}{}
+			<-r.Context().Done()
+		}))
+		// Tickets come behind the handshake, as from most servers, when this one asks
+		// for a certificate and no session is resumed.
+		up.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			var key [32]byte
+			rand.Read(key[:])
+			conf := up.TLS.Clone()
+			conf.SetSessionTicketKeys([][32]byte{key})
+			return conf, nil
+		}}
+		up.StartTLS()
+		t.Cleanup(up.Close)
+		roots := filepath.Join(t.TempDir(), "roots.pem")
+		block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: up.Certificate().Raw})
+		if err := os.WriteFile(roots, block, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		waitWithoutReaders(t, asked, serving(t, nil, "UPSTREAM_URL_BASE="+up.URL, "SSL_CERT_FILE="+roots))
+	})
+}
+
+// waitWithoutReaders has streams wait whose upstream notes in asked that it was
+// asked, and looks at what each of them takes.
+func waitWithoutReaders(t *testing.T, asked <-chan struct{}, s *service) {
+	t.Helper()
 	heap := func() (bytes float64) {
 		t.Helper()
 		for range 3 { // what lies in pools outlives one collection

@@ -280,7 +280,6 @@ func rawConn(c net.Conn) syscall.RawConn {
 type polled interface {
 	hold(func(fd uintptr)) error
 	pollBy(*poller)
-	await() error
 }
 
 // errAgain says that a connection in a poll has nothing to read. It is a
@@ -292,92 +291,3 @@ type again struct{}
 func (again) Error() string   { return "nothing to read now" }
 func (again) Timeout() bool   { return false }
 func (again) Temporary() bool { return true }
-
-// upstreamConn is a connection to an upstream; raw is what is below TLS.
-type upstreamConn struct {
-	net.Conn
-	dial   func() (conn, below net.Conn, err error) // nil once there is Conn
-	raw    syscall.RawConn
-	polled polled                                     // what is below TLS, nil when it cannot be polled
-	spaced interface{ readSpace(space) (int, error) } // Conn, if it can
-	peek   func(fd uintptr)
-	closed bool // result of peek
-
-	readUntil, writeUntil time.Time // the deadlines as they are set
-
-	// Back to the pool, and out of it. They are made once for a connection, of
-	// which fasthttp keeps one record for as long as it is open.
-	keep, drop func()
-	asking     interface{ ask([]byte) } // Conn, if it can
-}
-
-// connect makes the connection that u is the place of.
-func (u *upstreamConn) connect() error {
-	c, below, err := u.dial()
-	if err != nil {
-		return err
-	}
-	u.dial, u.Conn = nil, c
-	u.raw = rawConn(below)
-	u.polled, _ = below.(polled)
-	u.spaced, _ = c.(interface{ readSpace(space) (int, error) })
-	u.asking, _ = c.(interface{ ask([]byte) })
-	u.peek = u.peekOnce
-	return nil
-}
-
-// Close is net.Conn's.
-func (u *upstreamConn) Close() error {
-	if u.Conn == nil {
-		return nil
-	}
-	return u.Conn.Close()
-}
-
-// readBy gives reads until at, or late longer at most: a deadline that moves
-// with every event need not be set for every event.
-func (c *upstreamConn) readBy(at time.Time, late time.Duration) {
-	if c.readUntil.Before(at) || c.readUntil.Sub(at) > late {
-		c.readUntil = at.Add(late)
-		c.Conn.SetReadDeadline(c.readUntil)
-	}
-}
-
-// writeBy is readBy for writes, late by the slack of the time from now to at.
-func (c *upstreamConn) writeBy(at, now time.Time) {
-	if late := slack(at.Sub(now)); c.writeUntil.Before(at) || c.writeUntil.Sub(at) > late {
-		c.writeUntil = at.Add(late)
-		c.Conn.SetWriteDeadline(c.writeUntil)
-	}
-}
-
-// readForever lifts the read deadline.
-func (c *upstreamConn) readForever() {
-	if !c.readUntil.IsZero() {
-		c.readUntil = time.Time{}
-		c.Conn.SetReadDeadline(c.readUntil)
-	}
-}
-
-// readSpace reads into sp, which is given back while there is nothing to read
-// where the connection can tell.
-func (c *upstreamConn) readSpace(sp space) (int, error) {
-	if c.spaced != nil {
-		return c.spaced.readSpace(sp)
-	}
-	return c.Conn.Read(sp.lend())
-}
-
-// stale tells whether an idle connection can no longer be used: the peer has
-// closed it, or has sent something that nobody asked for.
-func (c *upstreamConn) stale() bool {
-	if c.raw == nil {
-		return false
-	}
-	err := c.raw.Control(c.peek)
-	return c.closed || err != nil
-}
-
-func (c *upstreamConn) peekOnce(fd uintptr) {
-	c.closed = !silent(fd)
-}

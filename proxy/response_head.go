@@ -20,7 +20,7 @@ const watchAfter = 50 * time.Millisecond
 // receive reads the response head, skips interim responses and prepares the
 // body.
 func (a *attempt) receive() error {
-	if a.plan.patient && a.link.conn.polled != nil {
+	if a.plan.patient {
 		if err := a.awaitByte(nil); err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (a *attempt) peek(br *bufio.Reader) error {
 		return err
 	}
 	if br == nil {
-		return a.link.conn.polled.await()
+		return a.link.conn.await()
 	}
 	_, err := br.Peek(1)
 	return err
