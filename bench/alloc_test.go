@@ -52,10 +52,11 @@ func TestLargeThingsLeaveNoGarbage(t *testing.T) {
 	small := `{"contents":[{"parts":[{"text":"Why?"}]}]}`
 	stream, unary := "streamGenerateContent?alt=sse", "generateContent"
 	for name, c := range map[string]struct{ method, body, answer string }{
-		"request":  {stream, `{"contents":[{"parts":[{"text":"` + repeat("x", size) + `"}]}]}`, responseHead + chunk(event) + chunk(lastEvent) + "0\r\n\r\n"},
-		"event":    {stream, small, responseHead + chunk(event) + chunk("data: "+image+"\r\n\r\n") + chunk(lastEvent) + "0\r\n\r\n"},
-		"text":     {stream, small, responseHead + repeat(chunk(page), 20) + chunk(lastEvent) + "0\r\n\r\n"},
-		"document": {unary, small, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(document), document)},
+		"request":   {stream, `{"contents":[{"parts":[{"text":"` + repeat("x", size) + `"}]}]}`, responseHead + chunk(event) + chunk(lastEvent) + "0\r\n\r\n"},
+		"key in it": {stream, `{"apiKey":"KEY","contents":[{"parts":[{"text":"` + repeat("x", size) + `"}]}]}`, responseHead + chunk(event) + chunk(lastEvent) + "0\r\n\r\n"},
+		"event":     {stream, small, responseHead + chunk(event) + chunk("data: "+image+"\r\n\r\n") + chunk(lastEvent) + "0\r\n\r\n"},
+		"text":      {stream, small, responseHead + repeat(chunk(page), 20) + chunk(lastEvent) + "0\r\n\r\n"},
+		"document":  {unary, small, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(document), document)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := []byte(c.answer)

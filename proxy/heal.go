@@ -172,7 +172,7 @@ func newHealer(e *exchange, buf *buffer) *healer {
 	h.form, _ = e.form()
 	h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	if h.request.HasKey {
-		buf.B = stream.AppendWithoutKey(nil, buf.B)
+		buf.B = stream.AppendWithoutKey(buf.B[:0], buf.B)
 		h.request, h.readable = stream.ParseRequest(h.form.Dialect, buf.B)
 	}
 	e.record.model = clip(h.request.Model)

@@ -236,13 +236,13 @@ func requestStream(ctx *fasthttp.RequestCtx) (io.Reader, int) {
 	return body, length
 }
 
-// withoutKey returns body without its top-level apiKey members; body itself
-// when it has none.
+// withoutKey returns body without its top-level apiKey members, in the same
+// memory; body itself when it has none.
 func withoutKey(body []byte) []byte {
 	if r, _ := stream.ParseRequest(stream.Native, body); !r.HasKey {
 		return body
 	}
-	return stream.AppendWithoutKey(nil, body)
+	return stream.AppendWithoutKey(body[:0], body)
 }
 
 // holdBody reads the whole request body and finds the request's route. It

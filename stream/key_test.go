@@ -15,6 +15,10 @@ func TestKeyIsTakenOutOfTheBody(t *testing.T) {
 		if json.Valid([]byte(body)) != json.Valid([]byte(got[1:])) {
 			t.Errorf("%s became %s", body, got[1:])
 		}
+		moved := []byte(body)
+		if got := string(AppendWithoutKey(moved[:0], moved)); got != want {
+			t.Errorf("%s: %s where it lies, want %s", body, got, want)
+		}
 	}
 	// At every place.
 	f(`{"apiKey":"K"}`, `{}`)

@@ -1,7 +1,8 @@
 package stream
 
 // AppendWithoutKey appends body without its top-level apiKey members, all
-// other bytes as they came.
+// other bytes as they came. dst may be the empty front of body: what is left of
+// it moves there then.
 func AppendWithoutKey(dst, body []byte) []byte {
 	return appendWithout(dst, body, func(name []byte) bool { return string(name) == "apiKey" })
 }
