@@ -173,6 +173,8 @@ func TestRelayTrailingBytes(t *testing.T) {
 	f := func(name string, first ...upstream.Step) {
 		t.Helper()
 		r.up.Reset()
+		sent := make(chan struct{})
+		first = append(first, upstream.Do(func(*upstream.Request) { close(sent) }), upstream.Stall())
 		r.up.SetHandler(upstream.InTurn(upstream.Script(first), upstream.Script{upstream.Status(200, nil, "good")}))
 		w := r.wire()
 		for i, want := range []string{"abc", "good", "good"} {
@@ -180,14 +182,16 @@ func TestRelayTrailingBytes(t *testing.T) {
 			if _, body := w.wants("GET", 200); body != want {
 				t.Errorf("%s, answer %d: %q, want %q", name, i, body, want)
 			}
+			// What comes behind the next request is an answer to that.
+			r.await("all is sent", sent)
 		}
 		if q := r.up.Requests(); q[0].Conn == q[1].Conn {
 			t.Errorf("%s: the connection was used again", name)
 		}
 	}
-	f("length", upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"+evil), upstream.Stall())
-	f("chunked", upstream.Wire("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"+evil), upstream.Stall())
-	f("length, later", upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), upstream.Wire(evil), upstream.Stall())
+	f("length", upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"+evil))
+	f("chunked", upstream.Wire("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"+evil))
+	f("length, later", upstream.Wire("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), upstream.Wire(evil))
 }
 
 // TestRelayInterim skips interim responses and refuses a switch of protocols,
