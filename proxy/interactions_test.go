@@ -162,6 +162,19 @@ func TestInteractionCutAnywhere(t *testing.T) {
 	}
 }
 
+// TestInteractionEndsBetweenSteps: a step that is done is not the interaction,
+// whose further steps are asked for however cleanly the body ended.
+func TestInteractionEndsBetweenSteps(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	const stop = "event: step.stop\ndata: {\"index\":0,\"status\":\"done\",\"event_type\":\"step.stop\",\"event_id\":\"e+2\"}\n\n"
+	begin, rest := interCreated+interDelta(1)+stop, interDelta(3)+interEnd+interDone
+	got := s.interact(upstream.InTurn(upstream.Script{upstream.Send(begin)}, upstream.Script{upstream.Send(rest)}))
+	if got.err != nil || got.body != begin+rest || s.methods() != "POST "+interPath+"|GET "+interResume+"e%2B2" {
+		t.Errorf("%v\n%s\n%s", got.err, got.body, s.methods())
+	}
+}
+
 // TestInteractionGivenUp ends what cannot be completed with the API's error
 // event and without the end of the body.
 func TestInteractionGivenUp(t *testing.T) {

@@ -28,6 +28,11 @@ var nested = named("step.delta", `{"delta":`+strings.Repeat("[", 300)+strings.Re
 
 const done = "event: done\ndata: [DONE]\n\n"
 
+// stepped ends a step, which has a status of its own.
+func stepped(id string) string {
+	return named("step.stop", `{"index":0,"status":"done","event_type":"step.stop","event_id":"`+id+`"}`)
+}
+
 func status(s string) string {
 	return named("interaction.status_update", `{"interaction_id":"v1_i","status":"`+s+`","event_type":"interaction.status_update"}`)
 }
@@ -86,6 +91,10 @@ var interactionCases = []struct {
 	{"waits for an action", []string{begun("v1_i") + status("requires_action")}, begun("v1_i") + status("requires_action"), "complete"},
 	{"waits for an action, broken", []string{begun("v1_i") + status("requires_action") + "!"}, begun("v1_i") + status("requires_action"), "cut"},
 	{"a status that will change", []string{begun("v1_i") + status("in_progress")}, begun("v1_i") + status("in_progress"), "cut"},
+	{"an early end behind a step", []string{begun("v1_i") + delta(1, "a") + stepped("e2"), delta(3, "b") + stepped("e4") + completed},
+		begun("v1_i") + delta(1, "a") + stepped("e2") + delta(3, "b") + stepped("e4") + completed, "cut complete"},
+	{"an early end, the status in the interaction", []string{begun("v1_i") + named("interaction.update", `{"interaction":{"status":"requires_action"},"status":"in_progress"}`)},
+		begun("v1_i") + named("interaction.update", `{"interaction":{"status":"requires_action"},"status":"in_progress"}`), "complete"},
 	{"an early end", []string{begun("v1_i") + delta(1, "a")}, begun("v1_i") + delta(1, "a"), "cut"},
 	{"nothing", []string{""}, "", "cut"},
 	{"goes on", []string{begun("v1_i") + delta(1, "a") + delta(2, "b")[:30] + "!", delta(2, "b") + completed + done},

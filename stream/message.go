@@ -26,7 +26,7 @@ func readMessage(ev Event, raw []byte) (m message) {
 		m.ends = true
 		return m
 	}
-	var name, status []byte
+	var name, own, status []byte
 	body := ev.Data
 	var failure, inner span
 	end := walkMembers(body, skipSpace(body, 0), func(member []byte, v span) {
@@ -38,7 +38,7 @@ func readMessage(ev Event, raw []byte) (m message) {
 		case "interaction_id":
 			m.interaction = text(body, v)
 		case "status":
-			status = text(body, v)
+			own = text(body, v)
 		case "interaction":
 			inner = v
 		case "error":
@@ -67,6 +67,9 @@ func readMessage(ev Event, raw []byte) (m message) {
 			name = fieldOf(raw, "event")
 		}
 	}
+	if status == nil && bytes.HasPrefix(name, aboutInteraction) {
+		status = own
+	}
 	m.settled = isSettled(string(status))
 	switch string(name) {
 	case "interaction.created", "interaction.start":
@@ -83,6 +86,10 @@ func readMessage(ev Event, raw []byte) (m message) {
 	}
 	return m
 }
+
+// aboutInteraction begins the names of events whose status is the interaction's.
+// A step has one of its own, and there are further steps when it is done.
+var aboutInteraction = []byte("interaction.")
 
 // text returns the string at v, unescaped; nil for any other value.
 func text(b []byte, v span) []byte {
