@@ -162,6 +162,14 @@ func TestRefusalOutlivesItsBody(t *testing.T) {
 	if got := f.metric(`gemini_proxy_keys_ejected_total{group="g"}`); got != "1" {
 		t.Errorf("%s keys ejected", got)
 	}
+	// What a 403 is about nobody knows then.
+	f.up.SetHandler(upstream.Always(steps(upstream.Head(403, upstream.Length(100)), upstream.Send("{"), upstream.Cut())))
+	if a := f.ask("/v1beta/models/m:countTokens", f.body); a.status != 403 {
+		t.Errorf("%d %q", a.status, a.body)
+	}
+	if got := f.metric(`gemini_proxy_keys_ejected_total{group="g"}`); got != "1" {
+		t.Errorf("%s keys ejected", got)
+	}
 }
 
 // Where there is no other key, a refusal that comes as the first event is told as

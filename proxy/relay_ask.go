@@ -96,26 +96,33 @@ func (r *relayed) blames() bool {
 	if code < 400 || e.lease.key == routing.NoKey || code != 429 && !aboutKey(code) {
 		return false
 	}
-	r.readAhead()
+	err := r.readAhead()
 	f, _ := stream.ParseFailure(plainBody(a, r.ahead))
 	told, hasTold := routing.ParseRetryAfter(a.retryAfter(), time.Now())
 	if f.HasDelay {
 		told, hasTold = max(told, f.Delay), true
+	}
+	if aboutKey(code) {
+		return e.refusesKey(code, f, err)
 	}
 	return e.blameKey(code, f, told, hasTold)
 }
 
 // readAhead reads the body of an error into ahead, as far as it comes and is not
 // too large. An error of the read comes again for whoever reads on.
-func (r *relayed) readAhead() {
+func (r *relayed) readAhead() error {
 	buf := make([]byte, 4<<10)
 	for len(r.ahead) < maxKeyError {
 		n, err := r.a.body.Read(buf)
 		r.ahead = append(r.ahead, buf[:n]...)
+		if err == io.EOF {
+			return nil
+		}
 		if err != nil {
-			return
+			return err
 		}
 	}
+	return nil
 }
 
 // plainBody is the beginning of a body, in memory, without content coding.
