@@ -26,6 +26,11 @@ func listSchema(items schema) schema {
 	return eitherSchema(items, schema{"type": "array", "items": items})
 }
 
+// someSchema is listSchema for loadSome.
+func someSchema(items schema) schema {
+	return eitherSchema(items, schema{"type": "array", "items": items, "minItems": 1})
+}
+
 func eitherSchema(a, b schema) schema { return schema{"anyOf": []schema{a, b}} }
 
 func mapSchema(values schema) schema {
