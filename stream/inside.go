@@ -56,18 +56,39 @@ func insideEnd(b []byte, i int) int {
 
 // escapeEnd returns the length of the escape at the front of b, or bad.
 func escapeEnd(b []byte) int {
-	switch {
-	case len(b) < 2:
-		return bad
-	case b[1] == 'u':
-		if _, ok := hex4(b); !ok {
-			return bad
-		}
-		return 6
-	case bytes.IndexByte([]byte(`"\/bfnrt`), b[1]) < 0:
+	if len(b) < 2 {
 		return bad
 	}
-	return 2
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if _, ok := hex4(b); ok {
+			return 6
+		}
+	}
+	return bad
+}
+
+// indexNear is bytes.IndexByte, made for a c that is a few bytes away: code and JSON
+// in a text have escapes that near.
+func indexNear(b []byte, c byte) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+		near  = 32
+	)
+	i := 0
+	for ; i < near && len(b)-i >= 8; i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:]) ^ uint64(c)*ones
+		if hit := (x - ones) &^ x & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	if n := bytes.IndexByte(b[i:], c); n >= 0 {
+		return i + n
+	}
+	return -1
 }
 
 // breaksLines tells whether b holds a character beyond ASCII at which a line

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -62,5 +63,31 @@ func BenchmarkInsideEnd(b *testing.B) {
 				insideEnd(in, 0)
 			}
 		})
+	}
+}
+
+func TestIndexNear(t *testing.T) {
+	for size := range 100 {
+		for _, fill := range []byte{0, 'a', '\\' - 1, '\\' + 1, '\\' ^ 0x80, 0xff} {
+			b := bytes.Repeat([]byte{fill}, size)
+			if n := indexNear(b, '\\'); n != -1 {
+				t.Errorf("%d of %#x: %d", size, fill, n)
+			}
+			for at := range size {
+				b[at] = '\\'
+				if n := indexNear(b, '\\'); n != at {
+					t.Errorf("%d of %#x: %d, want %d", size, fill, n, at)
+				}
+				for more := at + 1; more < size; more += 3 {
+					b[more] = '\\'
+				}
+				if n := indexNear(b, '\\'); n != at {
+					t.Errorf("%d of %#x, more behind it: %d, want %d", size, fill, n, at)
+				}
+				for i := at; i < size; i++ {
+					b[i] = fill
+				}
+			}
+		}
 	}
 }

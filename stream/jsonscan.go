@@ -36,7 +36,7 @@ func skipString(b []byte, i int) int {
 	}
 	i++
 	for {
-		n := bytes.IndexByte(b[i:], '"')
+		n := indexNear(b[i:], '"')
 		if n < 0 {
 			return bad
 		}
@@ -252,11 +252,7 @@ func plainName(name []byte) []byte {
 // validEscapes tells whether every backslash in b begins an escape that JSON
 // knows. b is otherwise well formed, so that backslashes stand in strings only.
 func validEscapes(b []byte) bool {
-	for {
-		i := bytes.IndexByte(b, '\\')
-		if i < 0 {
-			return true
-		}
+	for i := bytes.IndexByte(b, '\\'); i >= 0; i = indexNear(b, '\\') {
 		b = b[i:]
 		n := escapeEnd(b)
 		if n == bad {
@@ -264,6 +260,7 @@ func validEscapes(b []byte) bool {
 		}
 		b = b[n:]
 	}
+	return true
 }
 
 // valid tells whether b is one JSON value with nothing but white space around
