@@ -104,6 +104,38 @@ func TestSettleDecidesOnWhatHasCome(t *testing.T) {
 	p.take(t, More, sse(say(prose[200:204])), say(inside(prose[24:204])))
 }
 
+// TestSettleWaitsForARepeatFromFartherBack: words that were said once, before those
+// that the model was asked to repeat, are held until it is known what becomes of
+// them; where there are few, or they were said more often, they are the model's.
+func TestSettleWaitsForARepeatFromFartherBack(t *testing.T) {
+	again := prose[50:80]
+	p := goOn(t, anchored, say(inside(prose[:200])))
+	for _, piece := range []string{again[:17], again[17:25], again[25:]} {
+		p.take(t, More, "", say(piece))
+		if out, v := p.s.Settle(nil); len(out) > 0 || v != More || !p.s.Holding() {
+			t.Errorf("%q: %q %v", piece, out, v)
+		}
+	}
+	p.take(t, More, sse(say(prose[200:204])), say(inside(prose[80:204])))
+	// It was no repeat.
+	p = goOn(t, anchored, say(inside(prose[:200])))
+	p.take(t, More, "", say(again))
+	if out, v := p.s.Settle(nil); len(out) > 0 || v != More {
+		t.Errorf("%q %v", out, v)
+	}
+	p.take(t, More, "", say("?!"))
+	if out, v := p.s.Settle(nil); string(out) != sse(say(again), say("?!")) || v != More {
+		t.Errorf("%q %v", out, v)
+	}
+	for before, piece := range map[string]string{prose[:200]: prose[50:60], prose[:100] + again + prose[100:200]: again, prose[:100]: "It was none of it at all"} {
+		p = goOn(t, anchored, say(inside(before)))
+		p.take(t, More, "", say(piece))
+		if out, v := p.s.Settle(nil); string(out) != sse(say(piece)) || v != More {
+			t.Errorf("%q behind %q: %q %v", piece, before, out, v)
+		}
+	}
+}
+
 func TestCutInsideTheHeldPartLosesNothing(t *testing.T) {
 	f := func(verdict Verdict, kept string, stream string) {
 		t.Helper()

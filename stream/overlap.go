@@ -106,15 +106,29 @@ func (m *matcher) isSecond(n int) bool {
 // delivered, once: the model began again farther back than is held here. What
 // follows is compared on the way, see swallower.
 func (m *matcher) restartsWithin(text []byte) bool {
-	if utf8.RuneCount(text) < restartLeast || m.repeats.goesOn(m.delivered, text) {
-		return false
-	}
-	i := bytes.Index(m.delivered, text)
-	if i < 0 || bytes.LastIndex(m.delivered, text) != i || m.isSecond(len(m.delivered)-i) {
+	i, once := m.standsOnce(text)
+	if !once || utf8.RuneCount(text) < restartLeast {
 		return false
 	}
 	m.from = i
 	return true
+}
+
+// mayRestartWithin tells that with more of it text may be what restartsWithin looks
+// for.
+func (m *matcher) mayRestartWithin(text []byte) bool {
+	_, once := m.standsOnce(text)
+	return once && !m.full && utf8.RuneCount(text) >= overlapLeast
+}
+
+// standsOnce tells whether all of text stands in what was delivered, and where, and
+// so that it is no part of what that repeats anyway.
+func (m *matcher) standsOnce(text []byte) (at int, once bool) {
+	i := bytes.Index(m.delivered, text)
+	if i < 0 || bytes.LastIndex(m.delivered, text) != i || m.repeats.goesOn(m.delivered, text) || m.isSecond(len(m.delivered)-i) {
+		return 0, false
+	}
+	return i, true
 }
 
 // directDrop returns how much of a text that repeats nothing is dropped all

@@ -182,8 +182,12 @@ func (m *matcher) matchWords(text []byte, final, over bool) (kind SeamKind, drop
 	if drop := m.overlapBehind(text); drop > 0 {
 		return SeamOverlap, drop, true
 	}
-	if !over && m.restartsWithin(text) {
+	switch {
+	case over:
+	case m.restartsWithin(text):
 		return SeamRestart, 0, true
+	case m.mayRestartWithin(text):
+		return SeamNone, 0, false
 	}
 	return SeamDirect, m.directDrop(text), true
 }
