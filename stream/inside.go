@@ -59,10 +59,10 @@ func escapeEnd(b []byte) int {
 	if len(b) < 2 {
 		return bad
 	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	switch n := escapeLens[b[1]]; n {
+	case 2:
 		return 2
-	case 'u':
+	case 6:
 		if _, ok := hex4(b); ok {
 			return 6
 		}
@@ -70,25 +70,25 @@ func escapeEnd(b []byte) int {
 	return bad
 }
 
-// indexNear is bytes.IndexByte, made for a c that is a few bytes away: code and JSON
-// in a text have escapes that near.
+// escapeLens are the lengths of escapes by the byte behind the backslash, 0 of none:
+// in a text the bytes follow each other as they like, and a branch for each would
+// be guessed wrong.
+var escapeLens = [256]uint8{'"': 2, '\\': 2, '/': 2, 'b': 2, 'f': 2, 'n': 2, 'r': 2, 't': 2, 'u': 6}
+
+// indexNear is bytes.IndexByte, made for a c that is among the next eight bytes: JSON
+// in a text has escapes that near.
 func indexNear(b []byte, c byte) int {
 	const (
 		ones  = 0x0101010101010101
 		highs = 0x80 * ones
-		near  = 32
 	)
-	i := 0
-	for ; i < near && len(b)-i >= 8; i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:]) ^ uint64(c)*ones
+	if len(b) >= 8 {
+		x := binary.LittleEndian.Uint64(b) ^ uint64(c)*ones
 		if hit := (x - ones) &^ x & highs; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
+			return bits.TrailingZeros64(hit) / 8
 		}
 	}
-	if n := bytes.IndexByte(b[i:], c); n >= 0 {
-		return i + n
-	}
-	return -1
+	return bytes.IndexByte(b, c)
 }
 
 // breaksLines tells whether b holds a character beyond ASCII at which a line
