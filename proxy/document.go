@@ -50,11 +50,6 @@ func (h *healer) readDocument() {
 		if err == nil || n > 0 {
 			continue
 		}
-		if stream.IsSeveral(h.in.bytes()) {
-			// One object after another: read once more, as events.
-			h.one.document, h.rode = false, err
-			return
-		}
 		h.takeDocument(err)
 		return
 	}
@@ -72,7 +67,11 @@ func (h *healer) takeDocument(err error) {
 		h.e.learn(body)
 	}
 	var v stream.Verdict
-	h.out, v, h.one.whole = h.splice.TakeBody(h.out, body, h.request.Thoughts)
+	if h.out, v, h.one.whole = h.splice.TakeBody(h.out, body, h.request.Thoughts); v == stream.More {
+		// One object after another: read once more, as events.
+		h.one.document, h.rode = false, err
+		return
+	}
 	h.judge(v, body, err)
 }
 

@@ -6,7 +6,8 @@ import "bytes"
 // stream: as one payload when it is whole, else with what Salvage finds in it.
 // thoughts tells whether the request asked for thoughts. It appends events as
 // Take does, and ends the attempt. whole tells that body is one JSON value with
-// nothing behind it.
+// nothing behind it. The verdict is More, and nothing was taken, when body is one
+// object after another: it is to be read as events.
 //
 // A text under a finish that is retried counts as delivered, only the finish
 // is held: unlike in a stream, the two always come together.
@@ -21,6 +22,9 @@ func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdic
 	text, ok := s.chunk.parseInto(&s.transcript, payload)
 	// What parses is valid, and is not looked at twice.
 	if whole = ok || valid(body); !whole {
+		if isSeveral(body) {
+			return dst, More, false
+		}
 		if payload, ok = Salvage(nil, body, s.form.Dialect, thoughts); !ok {
 			dst, v = s.End(dst, Event{}, false)
 			return dst, v, whole
@@ -53,9 +57,8 @@ func (s *Splice) TakeBody(dst, body []byte, thoughts bool) (out []byte, v Verdic
 // IsDocument tells whether body is one JSON value with nothing behind it.
 func IsDocument(body []byte) bool { return valid(afterMark(body)) }
 
-// IsSeveral tells whether body begins with one JSON object and then another.
-func IsSeveral(body []byte) bool {
-	body = afterMark(body)
+// isSeveral tells whether body begins with one JSON object and then another.
+func isSeveral(body []byte) bool {
 	i := skipSpace(body, 0)
 	if i == len(body) || body[i] != '{' {
 		return false
