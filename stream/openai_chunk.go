@@ -133,7 +133,7 @@ func (p *openAIParser) choice(v int) int {
 }
 
 func (p *openAIParser) choiceMember(name []byte, v int) int {
-	if isMessage(name) && !isNull(p.b, v) {
+	if (string(name) == "delta" || string(name) == "message") && !isNull(p.b, v) {
 		return p.delta(v)
 	}
 	end := skipValue(p.b, v, 3)

@@ -73,7 +73,7 @@ func (f *chatFolder) takeChoice(choice []byte) {
 		value := v.of(choice)
 		switch {
 		case isNull(value, 0):
-		case isMessage(name) && value[0] == '{':
+		case (string(name) == "delta" || string(name) == "message") && value[0] == '{':
 			f.takeMessage(value)
 		case string(name) == "logprobs" && value[0] == '{':
 			if f.odds == nil {

@@ -42,8 +42,8 @@ func (s *salvager) choice(i int) []byte {
 		switch {
 		case end != bad:
 			others = append(appendName(others, name), s.b[v:end]...)
-			closed = closed || isMessage(name)
-		case isMessage(name):
+			closed = closed || string(name) == "message"
+		case string(name) == "message":
 			message = s.message(v)
 		}
 	})
@@ -55,9 +55,6 @@ func (s *salvager) choice(i int) []byte {
 	}
 	return nil
 }
-
-// isMessage tells whether name is that of a message, or of what a chunk adds to one.
-func isMessage(name []byte) bool { return string(name) == "message" || string(name) == "delta" }
 
 // message returns the message at v, which is cut: its role and what is known
 // to be text of the answer.

@@ -57,17 +57,6 @@ func TestOpenAINaturalEndPassesToTheByte(t *testing.T) {
 	whole("policy", "a", tell("a"), over("eos"))
 }
 
-// A finish behind which half a chunk says more is none.
-func TestOpenAIFinishInEveryChunk(t *testing.T) {
-	f := openAIStory(t)
-	first := lines(tellEnd("a", "stop"))
-	rest := `{"choices":[{"delta": {"content": "b"},"finish_reason": "stop","index": 0}],"object":"chat.completion.chunk"}`
-	f("cut complete", first+lines(rest, openAIDone), "ab",
-		first+"data: "+tell("bc")[:strings.Index(tell("bc"), "c\"")], lines(tellEnd("b", "stop")))
-	f("complete", first+lines(openAIDone), "a", first+`data: {"choices":[],"usage":{"prompt_tokens":1`)
-	f("complete", first+lines(openAIDone), "a", first+`data: {"choices":[{"delta":{"content":"`)
-}
-
 func TestOpenAIInterruptions(t *testing.T) {
 	f := openAIStory(t)
 	a := lines(tell("a"))

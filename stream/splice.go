@@ -286,23 +286,12 @@ func (s *Splice) End(dst []byte, rest Event, some bool) ([]byte, Verdict) {
 	switch {
 	case a.policy:
 		return s.appendUsageApart(dst), Policy
-	case a.finished && !(half && (a.sloppy || s.goesOn(rest.Data))):
+	case a.finished && !(half && a.sloppy):
 		return s.appendUsageApart(dst), Complete
 	case a.empty && !half:
 		return dst, Empty
 	}
 	return dst, Cut
-}
-
-// goesOn tells whether half a payload has text of the answer: then a finish in
-// front of it proves nothing.
-func (s *Splice) goesOn(half []byte) bool {
-	payload, ok := Salvage(nil, half, s.form.Dialect, false)
-	c := Chunk{Dialect: s.form.Dialect}
-	if ok {
-		_, ok = c.Parse(payload, nil)
-	}
-	return ok && c.Kinds&Text != 0
 }
 
 // Finished tells that the attempt has brought a finish and nothing of an

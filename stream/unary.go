@@ -128,7 +128,7 @@ func isFinishReason(name []byte) bool { return string(name) == "finish_reason" }
 func appendWithoutMessage(dst, choice []byte) []byte {
 	dst = append(dst, `{"message": {"content": ""}`...)
 	walkMembers(choice, 0, func(name []byte, v span) {
-		if !isMessage(name) {
+		if string(name) != "message" && string(name) != "delta" {
 			dst = append(appendName(dst, name), v.of(choice)...)
 		}
 	})
