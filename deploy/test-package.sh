@@ -47,7 +47,9 @@ for _ in $(seq 100); do
 	sleep 0.1
 done
 [ "$(get public /healthz)" = ok ] || { cat "$work/program"; fail "the public listener"; }
-get admin /metrics | grep -q '^gemini_proxy_open_requests 0' || fail "the metrics"
+# Not through a pipe, which grep -q closes while curl still writes.
+metrics=$(get admin /metrics)
+grep -q '^gemini_proxy_open_requests 0' <<<"$metrics" || fail "the metrics"
 [ "$(stat -c %u /proc/$pid)" = "$uid" ] || fail "it runs as another user"
 
 say "stop"
