@@ -166,7 +166,7 @@ func TestTakeSameLeavesTheRest(t *testing.T) {
 	} {
 		t.Run("lines, "+name, func(t *testing.T) {
 			sameTakers(t, openAIForm, b)
-			for i := range b {
+			for i := 0; i < len(b); i += 5 {
 				sameTakers(t, openAIForm, b, i)
 			}
 		})
