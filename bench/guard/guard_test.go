@@ -141,6 +141,15 @@ func TestResultsAreKept(t *testing.T) {
 	}
 }
 
+// TestOnlyLeavesNoEmptyLine: a benchmark that does not measure the unit is left out,
+// since a line without a measurement cannot be read again.
+func TestOnlyLeavesNoEmptyLine(t *testing.T) {
+	all := made(t, "BenchmarkA-2 100 5 cpu-ns/op 0 allocs/op", "BenchmarkB-2 100 0 allocs/op").only(processor)
+	if len(all) != 1 || nameOf(all[0]).own != "A" || len(all[0].Values) != 1 {
+		t.Errorf("%d results are left", len(all))
+	}
+}
+
 func TestReadRefusesWhatIsNoBenchmark(t *testing.T) {
 	for _, text := range []string{"", "PASS\n", "BenchmarkA-2 many 1 cpu-ns/op\n"} {
 		if all, err := read(strings.NewReader(text), "made-up"); err == nil {

@@ -73,12 +73,13 @@ func (all results) writeFile(name string) error {
 	return f.Close()
 }
 
-// only are the results with one unit of theirs.
+// only are the results with one unit of theirs, without those that lack it: a file
+// with such a line could not be read.
 func (all results) only(unit string) results {
-	for _, r := range all {
+	return slices.DeleteFunc(all, func(r *benchfmt.Result) bool {
 		r.Values = slices.DeleteFunc(r.Values, func(v benchfmt.Value) bool { return v.Unit != unit })
-	}
-	return all
+		return len(r.Values) == 0
+	})
 }
 
 // name is a benchmark's: its package's folder and its own, without the number
