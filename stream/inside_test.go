@@ -59,6 +59,7 @@ func BenchmarkInsideEnd(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
+			defer measureCPU(b)()
 			for b.Loop() {
 				insideEnd(in, 0)
 			}
