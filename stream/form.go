@@ -42,14 +42,22 @@ type Form struct {
 // between stands between two elements of an array, as the API writes it.
 const between = ",\r\n"
 
+// eventEnd is what ends an event, nil where events are elements of an array.
+func (f Framing) eventEnd() []byte {
+	switch f {
+	case SSE, Document:
+		return eventEnd
+	case Lines:
+		return linesEnd
+	}
+	return nil
+}
+
 // append appends payload as an event that follows another.
 func (f Form) append(dst, payload []byte) []byte {
 	// Fast path.
-	switch f.Framing {
-	case SSE, Document:
-		return AppendEvent(dst, payload)
-	case Lines:
-		return appendFramed(dst, payload, linesEnd)
+	if end := f.Framing.eventEnd(); end != nil {
+		return appendFramed(dst, payload, end)
 	}
 	dst = append(dst, between...)
 	return append(appendElement(dst, payload), '\n')
@@ -57,13 +65,9 @@ func (f Form) append(dst, payload []byte) []byte {
 
 // appendSafe is append for a payload of which isSafe is known.
 func (f Form) appendSafe(dst, payload []byte) []byte {
-	switch f.Framing {
-	case SSE, Document:
+	if end := f.Framing.eventEnd(); end != nil {
 		dst = append(append(dst, dataField...), payload...)
-		return append(dst, eventEnd...)
-	case Lines:
-		dst = append(append(dst, dataField...), payload...)
-		return append(dst, linesEnd...)
+		return append(dst, end...)
 	}
 	dst = append(append(dst, between...), payload...)
 	return append(dst, '\n')

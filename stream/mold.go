@@ -194,12 +194,9 @@ func (s *Splice) noteSame(text []byte, u Usage) {
 // copies all of them in one piece. n is how many bytes of b it took. b must begin
 // with an event, see Reader.BetweenEvents; what is left of it is the Reader's.
 func (s *Splice) TakeSame(dst, b []byte) (out []byte, n int) {
-	eventEnd := eventEnd
-	switch s.form.Framing {
-	case Array:
+	eventEnd := s.form.Framing.eventEnd()
+	if eventEnd == nil {
 		return dst, 0
-	case Lines:
-		eventEnd = linesEnd
 	}
 	for {
 		payload, ok := bytes.CutPrefix(b[n:], dataField)
