@@ -6,14 +6,18 @@ import (
 	"math/bits"
 )
 
+// The lowest bit of each of eight bytes that are looked at together, and the highest.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
 // insideEnd returns the offset of the quote that ends the string whose inside
 // begins at i, or bad when there is none, when JSON does not allow what is
 // inside, or when that cannot be passed on as it is, see isSafe. It looks at
 // eight bytes at a time, and at none twice.
 func insideEnd(b []byte, i int) int {
 	const (
-		ones    = 0x0101010101010101
-		highs   = 0x80 * ones
 		quotes  = '"' * ones
 		escapes = '\\' * ones
 	)
@@ -59,7 +63,7 @@ func escapeEnd(b []byte) int {
 	if len(b) < 2 {
 		return bad
 	}
-	switch n := escapeLens[b[1]]; n {
+	switch escapeLens[b[1]] {
 	case 2:
 		return 2
 	case 6:
@@ -78,10 +82,6 @@ var escapeLens = [256]uint8{'"': 2, '\\': 2, '/': 2, 'b': 2, 'f': 2, 'n': 2, 'r'
 // indexNear is bytes.IndexByte, made for a c that is among the next eight bytes: JSON
 // in a text has escapes that near.
 func indexNear(b []byte, c byte) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x80 * ones
-	)
 	if len(b) >= 8 {
 		x := binary.LittleEndian.Uint64(b) ^ uint64(c)*ones
 		if hit := (x - ones) &^ x & highs; hit != 0 {

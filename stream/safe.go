@@ -37,10 +37,6 @@ func isSafe(payload []byte) bool {
 // plainBytes tells whether b has no C0 controls, and whether it is ASCII. It
 // looks at eight bytes at a time.
 func plainBytes(b []byte) (noControls, ascii bool) {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x80 * ones
-	)
 	var below, above uint64
 	for ; len(b) >= 8; b = b[8:] {
 		x := binary.LittleEndian.Uint64(b)
@@ -121,10 +117,6 @@ var mayBreakLines = func() (t [256]bool) {
 // nextMark returns the offset of the first byte from i on that mayBreakLines has, or
 // the end. It looks at eight bytes at a time.
 func nextMark(b []byte, i int) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x80 * ones
-	)
 	for ; len(b)-i >= 8; i += 8 {
 		x := binary.LittleEndian.Uint64(b[i:])
 		quote, escape, two, three := x^'"'*ones, x^'\\'*ones, x^0xc2*ones, x^0xe2*ones
