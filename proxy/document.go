@@ -46,12 +46,10 @@ func (h *healer) readDocument() {
 			h.broke(routing.Cut, errors.New("a response is larger than the proxy can hold"))
 			return
 		}
-		n, err := h.fill()
-		if err == nil || n > 0 {
-			continue
+		if n, err := h.fill(); err != nil && n == 0 {
+			h.takeDocument(err)
+			return
 		}
-		h.takeDocument(err)
-		return
 	}
 }
 

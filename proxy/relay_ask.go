@@ -98,12 +98,12 @@ func (r *relayed) blames() bool {
 	}
 	err := r.readAhead()
 	f, _ := stream.ParseFailure(plainBody(a, r.ahead))
+	if aboutKey(code) {
+		return e.refusesKey(code, f, err)
+	}
 	told, hasTold := routing.ParseRetryAfter(a.retryAfter(), time.Now())
 	if f.HasDelay {
 		told, hasTold = max(told, f.Delay), true
-	}
-	if aboutKey(code) {
-		return e.refusesKey(code, f, err)
 	}
 	return e.blameKey(code, f, told, hasTold)
 }
